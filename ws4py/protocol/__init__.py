@@ -1,0 +1,4 @@
+"""The WebSocket protocol (RFC 6455, RFC 7692) without I/O: bytes and time in, messages and bytes out.
+
+Nothing in this package may know sockets, threads, event loops or a clock of its own.
+"""

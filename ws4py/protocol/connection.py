@@ -1,0 +1,639 @@
+"""A WebSocket connection without I/O (RFC 6455 sections 5 to 7).
+
+``Connection`` takes bytes and the time; it gives messages, the bytes that are owed to the peer,
+and the moment by which it wants to be called again. Everything that an endpoint *does* about
+what it receives is decided here and nowhere else: pongs, keepalive, the closing handshake, who
+hangs up, what a broken rule costs. It must never know sockets, threads, hooks or frameworks.
+
+A driver moves bytes and watches the clock::
+
+    connection.receive_data(data)
+    while (message := connection.next_event()) is not None:
+        ...                                  # deliver it
+    write(connection.data_to_send())         # then look at want_eof, want_abort and state
+    wake_up_at(connection.deadline)          # and call connection.tick()
+
+Not thread-safe: whoever shares a connection between threads holds one lock around each call.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ws4py.exc import (
+    ConnectionClosed,
+    ConnectionTimeout,
+    ProtocolException,
+)
+from ws4py.messaging import (
+    MAX_CONTROL_PAYLOAD,
+    CloseControlMessage,
+    Message,
+    PingControlMessage,
+    PongControlMessage,
+    received_binary,
+    received_text,
+)
+from ws4py.protocol.config import DEFAULT, Config
+from ws4py.protocol.deflate import PerMessageDeflate
+from ws4py.protocol.wire import (
+    OPCODE_BINARY,
+    OPCODE_CLOSE,
+    OPCODE_CONTINUATION,
+    OPCODE_PING,
+    OPCODE_PONG,
+    OPCODE_TEXT,
+    Decoder,
+    encode_frame,
+    new_key,
+)
+
+__all__ = ["CloseInfo", "Connection", "OutgoingMessage", "State", "is_valid_close_code"]
+
+#: RFC 6455 section 7.4.1: what stands for "none given" and "none came"; never on the wire.
+NO_STATUS = 1005
+ABNORMAL = 1006
+
+NORMAL = 1000
+INVALID_DATA = 1007
+INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+
+
+def is_valid_close_code(code: int) -> bool:
+    """Whether ``code`` may stand in a close frame (RFC 6455 section 7.4, IANA's registry)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+class State(enum.Enum):
+    """Where a connection stands (RFC 6455 section 4.1, 7.1)."""
+
+    #: Messages go both ways.
+    OPEN = "open"
+    #: A close frame was sent, or has to be; nothing but the end is to come.
+    CLOSING = "closing"
+    #: Over: what is owed may still be written, then the socket is closed.
+    CLOSED = "closed"
+
+
+OPEN, CLOSING, CLOSED = State.OPEN, State.CLOSING, State.CLOSED
+
+
+@dataclass(frozen=True, slots=True)
+class CloseInfo:
+    """The close report: how a connection ended. The same object on every backend."""
+
+    #: Code and reason of the peer's close frame; ``None`` when none came. 1005: an empty one.
+    received: tuple[int, str] | None
+    #: Code and reason of our close frame; ``None`` when none was sent.
+    sent: tuple[int, str] | None
+    #: Who began to close: ``None`` when the connection was simply lost.
+    began_by: Literal["us", "peer"] | None
+    #: The protocol, timeout, OS or TLS error that ended it, if one did.
+    error: BaseException | None
+    bytes_in: int
+    bytes_out: int
+    messages_in: int
+    messages_out: int
+    #: Seconds since the last pong when it ended; ``None`` when there was none.
+    last_pong_age: float | None
+
+    @property
+    def clean(self) -> bool:
+        """Whether both close frames were exchanged."""
+        return self.received is not None and self.sent is not None
+
+    @property
+    def code(self) -> int:
+        """The peer's close code, 1006 when no close frame came (RFC 6455 section 7.1.5)."""
+        return ABNORMAL if self.received is None else self.received[0]
+
+    @property
+    def reason(self) -> str:
+        """The peer's reason; without a close frame from it, what happened in our words."""
+        if self.received is not None:
+            return self.received[1]
+        return str(self.error) if self.error is not None else "connection lost without a close frame"
+
+
+class OutgoingMessage:
+    """A message that is sent in fragments (RFC 6455 section 5.4). See ``Connection.fragmented``.
+
+    While another message is on its way in fragments, this one waits behind it.
+    """
+
+    __slots__ = ("_compress", "_connection", "_finished", "_opcode", "_started", "_waiting")
+
+    def __init__(self, connection: Connection, opcode: int, compress: bool | None) -> None:
+        self._connection = connection
+        self._opcode = opcode
+        self._compress = compress
+        self._started = False
+        self._finished = False
+        self._waiting: list[tuple[bytes, bool]] = []
+
+    @property
+    def started(self) -> bool:
+        """Whether a fragment was given already, so that the message cannot be taken back."""
+        return self._started or bool(self._waiting)
+
+    def send(self, payload: bytes, fin: bool = False) -> None:
+        """One more fragment; ``fin`` marks the last. Raises ``ConnectionClosed``."""
+        self._connection._send_fragment(self, payload, fin)
+
+
+class Connection:
+    """One end of a WebSocket connection, after its opening handshake.
+
+    ``client`` says which end; ``deflate`` is what the handshake negotiated; ``clock`` counts
+    seconds. The methods that receive never raise for what the peer did: a broken rule ends the
+    connection with the close code that answers it.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_close_info",
+        "_deaf",
+        "_decoder",
+        "_last_received",
+        "_out",
+        "_ping",
+        "_ping_at",
+        "_ping_pending",
+        "_pong",
+        "_pong_at",
+        "_queued",
+        "_received_close",
+        "_sent_close",
+        "_writer",
+        "always_mask",
+        "began_by",
+        "bytes_in",
+        "bytes_out",
+        "client",
+        "clock",
+        "config",
+        "deadline",
+        "deflate",
+        "error",
+        "latency",
+        "messages_in",
+        "messages_out",
+        "state",
+        "unsent",
+        "want_abort",
+        "want_eof",
+    )
+
+    def __init__(
+        self,
+        *,
+        client: bool,
+        config: Config = DEFAULT,
+        clock: Callable[[], float] = time.monotonic,
+        deflate: PerMessageDeflate | None = None,
+    ) -> None:
+        self.client = client
+        #: RFC 6455 section 5.1: a client masks what it sends, a server does not.
+        self.always_mask = client
+        self.clock = clock
+        self.state = OPEN
+        self._decoder = Decoder(not client)
+        self._deaf = False  # nothing more is read from the peer
+        # Output: bytes queued here, and bytes that a driver took and the system has not.
+        self._out: list[bytes] = []
+        self._queued = 0
+        self.unsent = 0
+        self._pong: bytes | None = None
+        self._writer: OutgoingMessage | None = None
+        self._backlog: deque[OutgoingMessage | tuple[int, bytes, bool | None]] | None = None
+        self.want_eof = False
+        self.want_abort = False
+        # Keepalive
+        self._ping = b""
+        self._ping_at: float | None = None
+        self._ping_pending = False
+        self._pong_at: float | None = None
+        self.latency: float | None = None
+        # The end
+        self._received_close: tuple[int, str] | None = None
+        self._sent_close: tuple[int, str] | None = None
+        self._close_info: CloseInfo | None = None
+        self.began_by: Literal["us", "peer"] | None = None
+        self.error: BaseException | None = None
+        # Figures
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.messages_in = 0
+        self.messages_out = 0
+        self.setup(config, deflate)
+
+    def setup(self, config: Config, deflate: PerMessageDeflate | None = None) -> None:
+        """Take over policy and extension from an opening handshake, before any data."""
+        self.config = config
+        self.deflate = deflate
+        decoder = self._decoder
+        decoder.max_size = config.max_message_size
+        decoder.max_fragments = config.max_fragments
+        decoder.inflater = deflate
+        self._last_received = self.clock()
+        self.deadline: float | None = None
+        if config.ping_interval is not None:
+            self.deadline = self._last_received + config.ping_interval
+
+    @property
+    def expect_masking(self) -> bool:
+        """Whether received frames have to be masked (RFC 6455 section 5.1)."""
+        return self._decoder.expect_masking
+
+    @expect_masking.setter
+    def expect_masking(self, expected: bool) -> None:
+        self._decoder.expect_masking = expected
+
+    # -- in --------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the peer. Call ``next_event()`` until it gives ``None`` before more."""
+        self.bytes_in += len(data)
+        self._last_received = self.clock()
+        if not self._deaf:
+            self._decoder.receive(data)
+
+    def receive_eof(self, error: BaseException | None = None) -> None:
+        """The peer hung up, or the connection broke with ``error``. Call as often as you like."""
+        if self.state is CLOSED:
+            return
+        if error is not None and self.error is None:
+            self.error = error
+        self._finish()
+
+    @property
+    def input_pending(self) -> bool:
+        """Whether received bytes wait for ``next_event()``."""
+        return not self._deaf and self._decoder.pending
+
+    def next_event(self) -> Message | None:
+        """The next message, acted upon at this moment and not before; ``None``: needs more data.
+
+        Pings are answered, close frames carried on, broken rules punished as they are met, so
+        that replies leave in the order of what caused them.
+        """
+        if self._deaf:
+            return None
+        decoder = self._decoder
+        try:
+            if not decoder.next_message():
+                return None
+            opcode = decoder.opcode
+            if opcode == OPCODE_TEXT:
+                self.messages_in += 1
+                return received_text(decoder.payload, decoder.text)
+            if opcode == OPCODE_BINARY:
+                self.messages_in += 1
+                return received_binary(decoder.payload)
+            return self._receive_control(opcode, decoder.payload)
+        except ProtocolException as exc:
+            self.fail(exc.code, str(exc), exc)
+            return None
+
+    def _receive_control(self, opcode: int, payload: bytes) -> Message:
+        if opcode == OPCODE_PING:
+            self._answer_ping(payload)
+            return PingControlMessage(payload)
+        if opcode == OPCODE_PONG:
+            self._pong_at = self.clock()
+            if self._ping_at is not None and payload == self._ping:
+                self.latency = self._pong_at - self._ping_at
+                self._ping_at = None
+            return PongControlMessage(payload)
+        return self._receive_close(payload)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        if self.state is not OPEN:
+            return  # RFC 6455 section 5.5.2: not after a close frame
+        if self.unsent:
+            # The peer does not read: one pong waits, the newest (section 5.5.3 allows it).
+            self._pong = payload
+        else:
+            self._queue(OPCODE_PONG, payload)
+
+    def _receive_close(self, payload: bytes) -> Message:
+        """RFC 6455 sections 5.5.1 and 7.1: after this frame nothing more is read."""
+        code, reason = parse_close(payload)
+        self._received_close = code, reason
+        self._stop_reading()
+        if self.state is OPEN:
+            self.began_by = "peer"
+            self._queue_close(code, reason if code != NO_STATUS else "")
+        if self.client:
+            # Section 7.1.1: the server closes TCP first; wait for that, within the deadline.
+            self._start_closing()
+        else:
+            self._finish()
+        message = CloseControlMessage(None if code == NO_STATUS else code, reason)
+        return message
+
+    def _stop_reading(self) -> None:
+        self._deaf = True
+        self._decoder.discard()
+
+    # -- time ------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Act on the deadline if it is due; harmless at any other time."""
+        now = self.clock()
+        if self.deadline is None or now < self.deadline:
+            return
+        if self.state is OPEN:
+            self._keep_alive(now)
+            return
+        # Closing took too long, or the last bytes could not be written in time.
+        if self.state is CLOSING and self.error is None and self._received_close is None:
+            self.error = ConnectionTimeout(
+                f"no close frame from the peer within {self.config.close_timeout:g} s"
+            )
+        self._finish()
+        self.want_abort = True
+        self.deadline = None
+
+    def _keep_alive(self, now: float) -> None:
+        interval, timeout = self.config.ping_interval, self.config.ping_timeout
+        if interval is None:
+            self.deadline = None
+            return
+        silent_since = self._last_received
+        if self._ping_pending and timeout is not None and self._ping_at is not None:
+            if silent_since <= self._ping_at:
+                self._give_up(timeout)
+                return
+        self._ping_pending = False
+        due = silent_since + interval
+        if now < due:
+            self.deadline = due  # something came in meanwhile: look again later
+            return
+        self.send_ping(os.urandom(4))
+        self._ping_pending = True
+        self.deadline = now + (timeout if timeout is not None else interval)
+
+    def _give_up(self, timeout: float) -> None:
+        self.fail(
+            INTERNAL_ERROR,
+            "keepalive timeout",
+            ConnectionTimeout(f"keepalive: nothing from the peer within {timeout:g} s of a ping"),
+        )
+        # The peer is gone: there is nobody to wait for.
+        self._finish()
+        self.want_abort = True
+
+    # -- verbs -----------------------------------------------------------------------------
+
+    def send_message(
+        self, payload: bytes, *, binary: bool = False, compress: bool | None = None
+    ) -> None:
+        """One data message in one frame. Raises ``ConnectionClosed`` unless open.
+
+        ``compress`` overrides the threshold of permessage-deflate where that was negotiated.
+        """
+        if self.state is not OPEN:
+            raise self._closed_error()
+        self.messages_out += 1
+        opcode = OPCODE_BINARY if binary else OPCODE_TEXT
+        if self._writer is not None:
+            self._wait_in_line((opcode, payload, compress), len(payload))
+            return
+        self._send_whole(opcode, payload, compress)
+
+    def fragmented(self, *, binary: bool = False, compress: bool | None = None) -> OutgoingMessage:
+        """A message to be sent in fragments. Other messages wait until its last one."""
+        if self.state is not OPEN:
+            raise self._closed_error()
+        return OutgoingMessage(self, OPCODE_BINARY if binary else OPCODE_TEXT, compress)
+
+    def send_ping(self, data: bytes = b"") -> None:
+        """A ping (RFC 6455 section 5.5.2); its pong sets ``latency``."""
+        self._send_control(OPCODE_PING, data)
+        self._ping = data
+        self._ping_at = self.clock()
+
+    def send_pong(self, data: bytes = b"") -> None:
+        """An unasked-for pong, a sign of life (RFC 6455 section 5.5.3)."""
+        self._send_control(OPCODE_PONG, data)
+
+    def send_close(self, code: int | None = NORMAL, reason: str = "") -> None:
+        """Begin the closing handshake (RFC 6455 section 7.1.2). Only the first call counts.
+
+        No code: an empty close frame. Raises ``ValueError`` for a code that may not be sent.
+        """
+        if code and not is_valid_close_code(code):
+            raise ValueError(
+                f"close code {code} may not be sent: use 1000-1003, 1007-1014 or 3000-4999"
+            )
+        if self.state is not OPEN:
+            return
+        self.began_by = "us"
+        self._queue_close(code or NO_STATUS, reason)
+        self._start_closing()
+
+    def fail(self, code: int, reason: str, error: BaseException | None = None) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7): close frame, end of output, deaf ears."""
+        if self.state is CLOSED:
+            return
+        if self.error is None:
+            self.error = error
+        self._stop_reading()
+        if self.state is OPEN:
+            self.began_by = "us"
+            self._queue_close(code, reason)
+        self._start_closing()
+        self.want_eof = True
+
+    def _start_closing(self) -> None:
+        self._drop_backlog()
+        if self.state is OPEN:
+            self.state = CLOSING
+            timeout = self.config.close_timeout
+            self.deadline = None if timeout is None else self.clock() + timeout
+
+    def _finish(self) -> None:
+        """Nothing more will be read; what is owed may be written until the deadline."""
+        self._start_closing()
+        self._stop_reading()
+        self.state = CLOSED
+        self._pong = None
+        self.want_eof = False
+
+    # -- out -------------------------------------------------------------------------------
+
+    @property
+    def buffered(self) -> int:
+        """Bytes owed to the peer that the system has not taken yet."""
+        return self._queued + self.unsent
+
+    def data_to_send(self) -> bytes:
+        """Everything owed, joined once; yours from now on (say in ``unsent`` what is left)."""
+        if self._pong is not None and not self.unsent:
+            pong, self._pong = self._pong, None
+            self._queue(OPCODE_PONG, pong)
+        out = self._out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self.bytes_out += self._queued
+        self._queued = 0
+        out.clear()
+        return data
+
+    def preface(self, data: bytes) -> None:
+        """Bytes that have to leave before everything else: a server's handshake response."""
+        self._out.insert(0, data)
+        self._queued += len(data)
+
+    def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
+        frame = encode_frame(opcode, payload, fin, rsv1, new_key() if self.always_mask else None)
+        self._out.append(frame)
+        self._queued += len(frame)
+
+    def _queue_close(self, code: int, reason: str) -> None:
+        message = CloseControlMessage(None if code == NO_STATUS else code, reason)
+        self._sent_close = code, message.reason
+        self._queue(OPCODE_CLOSE, message.data)
+
+    def _send_control(self, opcode: int, data: bytes) -> None:
+        if len(data) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"a ping or pong carries {MAX_CONTROL_PAYLOAD} bytes, not {len(data)}")
+        if self.state is not OPEN:
+            raise self._closed_error()
+        self._queue(opcode, data)
+
+    # Whole messages and fragments
+
+    def _send_whole(self, opcode: int, payload: bytes, compress: bool | None) -> None:
+        deflate = self.deflate
+        if deflate is not None and self._compresses(payload, compress):
+            self._queue(opcode, deflate.compress(payload), rsv1=True)
+        else:
+            self._queue(opcode, payload)
+
+    def _compresses(self, payload: bytes, wish: bool | None) -> bool:
+        if self.deflate is None:
+            return False
+        return len(payload) >= self.deflate.threshold if wish is None else wish
+
+    def _send_fragment(self, message: OutgoingMessage, payload: bytes, fin: bool) -> None:
+        if self.state is not OPEN:
+            raise self._closed_error()
+        if self._writer is None:
+            self._writer = message
+        if self._writer is not message:
+            self._wait_in_line(message, len(payload))
+            message._waiting.append((payload, fin))
+        else:
+            self._write_fragment(message, payload, fin)
+            if fin:
+                self._next_in_line()
+
+    def _write_fragment(self, message: OutgoingMessage, payload: bytes, fin: bool) -> None:
+        opcode = OPCODE_CONTINUATION
+        rsv1 = False
+        if not message._started:
+            # The choice is made once, at the first fragment (RFC 7692 section 6.1).
+            message._compress = self._compresses(payload, message._compress)
+            opcode, rsv1 = message._opcode, message._compress
+            message._started = True
+            self.messages_out += 1
+        if message._compress:
+            assert self.deflate is not None
+            payload = self.deflate.compress(payload, fin=fin)
+        self._queue(opcode, payload, fin, rsv1)
+        message._finished = fin
+
+    def _wait_in_line(
+        self, item: OutgoingMessage | tuple[int, bytes, bool | None], size: int
+    ) -> None:
+        """Behind the message that is being sent in fragments, its bytes counted as owed."""
+        if self._backlog is None:
+            self._backlog = deque()
+        if item not in self._backlog:
+            self._backlog.append(item)
+        self._queued += size
+
+    def _next_in_line(self) -> None:
+        """A fragmented message is complete: send what waited for it, up to the next open one."""
+        self._writer = None
+        while self._backlog and self._writer is None:
+            item = self._backlog.popleft()
+            if isinstance(item, tuple):
+                self._queued -= len(item[1])
+                self._send_whole(*item)
+                continue
+            for payload, fin in item._waiting:
+                self._queued -= len(payload)
+                self._write_fragment(item, payload, fin)
+            item._waiting = []
+            if not item._finished:
+                self._writer = item
+        if not self._backlog:
+            self._backlog = None
+
+    def _drop_backlog(self) -> None:
+        """The connection closes: what waits behind an unfinished message is never sent."""
+        for item in self._backlog or ():
+            waiting = (item[1],) if isinstance(item, tuple) else (p for p, _ in item._waiting)
+            self._queued -= sum(map(len, waiting))
+        self._backlog = None
+        self._writer = None
+
+    # -- facts -----------------------------------------------------------------------------
+
+    @property
+    def close_info(self) -> CloseInfo | None:
+        """The close report; ``None`` until the connection is closed."""
+        if self._close_info is None and self.state is CLOSED:
+            age = None if self._pong_at is None else self.clock() - self._pong_at
+            self._close_info = CloseInfo(
+                received=self._received_close,
+                sent=self._sent_close,
+                began_by=self.began_by,
+                error=self.error,
+                bytes_in=self.bytes_in,
+                bytes_out=self.bytes_out - self.unsent,
+                messages_in=self.messages_in,
+                messages_out=self.messages_out,
+                last_pong_age=age,
+            )
+        return self._close_info
+
+    def _closed_error(self) -> ConnectionClosed:
+        if self.state is CLOSING:
+            return ConnectionClosed("cannot send: the connection is closing", None)
+        info = self.close_info
+        assert info is not None
+        return ConnectionClosed(
+            f"cannot send: the connection is closed ({info.code} {info.reason})".rstrip(), info
+        )
+
+
+def parse_close(payload: bytes) -> tuple[int, str]:
+    """Code and reason of a close frame's payload (RFC 6455 section 5.5.1).
+
+    Raises ``ProtocolException`` with the code that answers an illegal one.
+    """
+    if not payload:
+        return NO_STATUS, ""
+    if len(payload) == 1:
+        raise ProtocolException("close frame with half a code")
+    code = int.from_bytes(payload[:2], "big")
+    if not is_valid_close_code(code):
+        raise ProtocolException(f"close code {code} may not be sent")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError:
+        error = ProtocolException("close reason is not valid UTF-8")
+        error.code = INVALID_DATA
+        raise error from None

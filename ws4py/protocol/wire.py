@@ -1,0 +1,398 @@
+"""Frames: bytes into messages and messages into bytes (RFC 6455 section 5).
+
+This is the hot leaf. What belongs here: the layout of a frame, which frames are legal, how
+fragments become a message, the size limits, and the check of text. What must never be known
+here: sockets, time, the state of the connection, what anybody does about a message.
+
+Two rules keep it honest. The state of a frame lives in ``Decoder``, that of a message in
+``Assembly``; they never mix, because control frames arrive in the middle of messages. And every
+check happens at the earliest byte that allows it: sizes at the header, text at the first bad byte.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from struct import Struct
+from typing import Protocol
+
+from ws4py.exc import (
+    FrameTooLargeException,
+    ProtocolException,
+    TextFrameEncodingException,
+)
+from ws4py.protocol.mask import mask, rotate
+
+__all__ = [
+    "OPCODE_BINARY",
+    "OPCODE_CLOSE",
+    "OPCODE_CONTINUATION",
+    "OPCODE_PING",
+    "OPCODE_PONG",
+    "OPCODE_TEXT",
+    "Decoder",
+    "encode_frame",
+    "new_key",
+]
+
+#: RFC 6455 section 11.8.
+OPCODE_CONTINUATION = 0x0
+OPCODE_TEXT = 0x1
+OPCODE_BINARY = 0x2
+OPCODE_CLOSE = 0x8
+OPCODE_PING = 0x9
+OPCODE_PONG = 0xA
+
+#: A message may have more than ``max_fragments`` fragments as long as they carry this many bytes
+#: each on average: a large message in small pieces is legal, a flood of empty frames is not.
+FRAGMENT_FLOOR = 64
+
+#: Compressed data may be this much larger than what it inflates to: 1/128 and a few headers.
+DEFLATE_SLACK = 1024
+
+_UTF8 = codecs.getincrementaldecoder("utf-8")
+_SHORT = Struct("!BB").pack
+_MEDIUM = Struct("!BBH").pack
+_LONG = Struct("!BBQ").pack
+
+
+class Inflater(Protocol):
+    """What the decoder wants of an extension that compresses messages."""
+
+    def decompress(self, data: bytes, limit: int | None) -> bytes: ...
+
+    def finish(self, limit: int | None) -> bytes: ...
+
+
+# -- encoding ------------------------------------------------------------------------------
+
+_keys: list[bytes] = []
+
+
+def new_key() -> bytes:
+    """A fresh masking key of four unpredictable bytes (RFC 6455 section 5.3). Any thread."""
+    try:
+        return _keys.pop()
+    except IndexError:
+        # One system call for many keys; list.pop and list.extend are atomic.
+        block = os.urandom(1024)
+        _keys.extend([block[i : i + 4] for i in range(4, 1024, 4)])
+        return block[:4]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keys.clear)  # parent and child must not share keys
+
+
+def encode_frame(
+    opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False, key: bytes | None = None
+) -> bytes:
+    """One frame on the wire (RFC 6455 section 5.2), masked with ``key`` when there is one."""
+    first = opcode
+    if fin:
+        first |= 0x80
+    if rsv1:
+        first |= 0x40
+    length = len(payload)
+    masked = 0 if key is None else 0x80
+    if length < 126:
+        head = _SHORT(first, masked | length)
+    elif length < 65536:
+        head = _MEDIUM(first, masked | 126, length)
+    else:
+        head = _LONG(first, masked | 127, length)
+    if key is None:
+        return head + payload
+    return head + key + mask(payload, key)
+
+
+# -- decoding ------------------------------------------------------------------------------
+
+
+class Assembly:
+    """What has arrived of one data message: the state that belongs to a message."""
+
+    __slots__ = ("fragments", "inflater", "limit", "opcode", "pieces", "size", "utf8")
+
+    def __init__(self, opcode: int, inflater: Inflater | None, limit: int | None) -> None:
+        self.opcode = opcode
+        self.inflater = inflater
+        self.limit = limit
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.fragments = 0
+        self.utf8 = _UTF8() if opcode == OPCODE_TEXT else None
+
+    def add(self, piece: bytes) -> None:
+        """Take unmasked payload as it comes, whole fragments or parts of them."""
+        if self.inflater is not None:
+            left = None if self.limit is None else self.limit - self.size
+            piece = self.inflater.decompress(piece, left)
+        self._store(piece, False)
+
+    def finish(self) -> bytes:
+        """The whole payload, once the last fragment is in."""
+        if self.inflater is not None:
+            left = None if self.limit is None else self.limit - self.size
+            self._store(self.inflater.finish(left), True)
+        elif self.utf8 is not None:
+            self._store(b"", True)
+        pieces = self.pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _store(self, piece: bytes, final: bool) -> None:
+        if piece:
+            self.size += len(piece)
+            self.pieces.append(piece)
+        if self.utf8 is not None:
+            try:
+                # Only a check: whoever asks for text decodes the whole once.
+                self.utf8.decode(piece, final)
+            except UnicodeDecodeError as exc:
+                raise TextFrameEncodingException(f"text is not valid UTF-8: {exc.reason}") from None
+
+
+class Decoder:
+    """Turns received bytes into messages, one at a time.
+
+    Call ``receive(data)``, then ``next_message()`` until it returns ``False``; after each
+    ``True`` the message is in ``opcode``, ``payload`` and, for text that came in one piece,
+    ``text`` (else ``None``). Control frames are messages of their own. Raises the
+    ``ProtocolException`` whose ``code`` answers the peer's mistake; the decoder is of no use
+    after that. Not thread-safe.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_fin",
+        "_in_frame",
+        "_key",
+        "_message",
+        "_position",
+        "_remaining",
+        "expect_masking",
+        "inflater",
+        "max_fragments",
+        "max_size",
+        "opcode",
+        "payload",
+        "text",
+    )
+
+    def __init__(
+        self,
+        expect_masking: bool,
+        max_size: int | None = None,
+        max_fragments: int = 4096,
+        inflater: Inflater | None = None,
+    ) -> None:
+        self.expect_masking = expect_masking
+        self.max_size = max_size
+        self.max_fragments = max_fragments
+        self.inflater = inflater
+        self.opcode = 0
+        self.payload = b""
+        self.text: str | None = None
+        self._buffer = b""
+        self._position = 0
+        self._message: Assembly | None = None
+        # The frame whose payload is arriving in pieces.
+        self._in_frame = False
+        self._fin = False
+        self._remaining = 0
+        self._key = b""
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the peer. Decodes nothing."""
+        if self._position < len(self._buffer):
+            # What is left of the last segment; once drained, never more than a control frame.
+            data = self._buffer[self._position :] + data
+        self._buffer = data
+        self._position = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether received bytes wait that ``next_message()`` has not consumed."""
+        return self._position < len(self._buffer)
+
+    def discard(self) -> None:
+        """Forget everything received and not yet delivered."""
+        self._buffer = b""
+        self._position = 0
+        self._message = None
+        self._in_frame = False
+
+    def next_message(self) -> bool:
+        """Decode up to the end of the next message; ``False`` when more bytes are needed."""
+        while True:
+            if self._in_frame:
+                if not self._read_payload():
+                    return False
+                if self._end_fragment():
+                    return True
+                continue
+            buffer = self._buffer
+            position = self._position
+            end = len(buffer)
+            if end - position < 2:
+                return False
+            first = buffer[position]
+            second = buffer[position + 1]
+            masked = second & 0x80
+            # Unfragmented, uncompressed data between messages is most of all traffic: it skips
+            # the checks that it cannot fail.
+            plain = (first == 0x82 or first == 0x81) and self._message is None
+            if not plain or (masked != 0) != self.expect_masking:
+                self._check_header(first, second)
+            length = second & 0x7F
+            start = position + 2
+            if length > 125:
+                start += 2 if length == 126 else 8
+                if start > end:
+                    return False
+                length = self._long_length(length, position + 2)
+            if masked:
+                start += 4
+            if start > end:
+                return False
+            if not first & 0x08:
+                self._check_size(first, length)
+            stop = start + length
+            if stop > end or not plain:
+                if first & 0x08:
+                    if stop > end:
+                        return False
+                    self._position = stop
+                    self._take_control(first, start, stop, masked)
+                    return True
+                self._begin_fragment(first, start, length, masked)
+                continue
+            payload = buffer[start:stop]
+            if masked:
+                payload = mask(payload, buffer[start - 4 : start])
+            self._position = stop
+            self.opcode = first & 0x0F
+            self.payload = payload
+            self.text = self._decode(payload) if first == 0x81 else None
+            return True
+
+    # Reading a header
+
+    def _check_header(self, first: int, second: int) -> None:
+        """Everything that the first two bytes can be wrong about (RFC 6455 section 5.2)."""
+        opcode = first & 0x0F
+        if opcode > OPCODE_PONG or OPCODE_BINARY < opcode < OPCODE_CLOSE:
+            raise ProtocolException(f"reserved opcode {opcode:#x}")
+        if first & 0x30:
+            raise ProtocolException("reserved bits are set that no extension has defined")
+        if first & 0x40 and (
+            self.inflater is None or opcode not in (OPCODE_TEXT, OPCODE_BINARY)
+        ):
+            raise ProtocolException("RSV1 is set on a frame that cannot be compressed")
+        if bool(second & 0x80) != self.expect_masking:
+            raise ProtocolException(
+                "frame is not masked" if self.expect_masking else "frame is masked by a server"
+            )
+        if opcode & 0x08:
+            if not first & 0x80:
+                raise ProtocolException("fragmented control frame")
+            if second & 0x7F > 125:
+                raise ProtocolException("control frame longer than 125 bytes")
+        elif opcode == OPCODE_CONTINUATION:
+            if self._message is None:
+                raise ProtocolException("continuation frame without a message to continue")
+        elif self._message is not None:
+            raise ProtocolException("new message in the middle of a fragmented one")
+
+    def _long_length(self, marker: int, position: int) -> int:
+        """The extended payload length, which has to be the shortest form of itself."""
+        buffer = self._buffer
+        if marker == 126:
+            length = buffer[position] << 8 | buffer[position + 1]
+            if length < 126:
+                raise ProtocolException("payload length not in its shortest form")
+            return length
+        # The top bit first: beyond it the number would not fit a signed 64-bit integer.
+        if buffer[position] & 0x80:
+            raise ProtocolException("payload length with its top bit set")
+        length = int.from_bytes(buffer[position : position + 8], "big")
+        if length < 65536:
+            raise ProtocolException("payload length not in its shortest form")
+        return length
+
+    def _check_size(self, first: int, length: int) -> None:
+        """Refuse too large a message before a byte of it is stored (close code 1009)."""
+        limit = self.max_size
+        if limit is None:
+            return
+        message = self._message
+        if first & 0x40 or (message is not None and message.inflater is not None):
+            # The inflated size counts, and is bounded while inflating; here only the absurd.
+            limit += (limit >> 7) + DEFLATE_SLACK
+        elif message is not None:
+            length += message.size
+        if length > limit:
+            raise FrameTooLargeException(
+                f"message of at least {length} bytes is over the limit of {self.max_size}"
+            )
+
+    # Reading a payload
+
+    def _take_control(self, first: int, start: int, stop: int, masked: int) -> None:
+        payload = self._buffer[start:stop]
+        if masked:
+            payload = mask(payload, self._buffer[start - 4 : start])
+        self.opcode = first & 0x0F
+        self.payload = payload
+        self.text = None
+
+    def _begin_fragment(self, first: int, start: int, length: int, masked: int) -> None:
+        """Enter a data frame that is fragmented, compressed or not wholly here yet."""
+        message = self._message
+        if message is None:
+            inflater = self.inflater if first & 0x40 else None
+            message = self._message = Assembly(first & 0x0F, inflater, self.max_size)
+        message.fragments += 1
+        if message.fragments > self.max_fragments + message.size // FRAGMENT_FLOOR:
+            raise FrameTooLargeException(
+                f"message in more than {message.fragments - 1} fragments for {message.size} bytes"
+            )
+        self._fin = bool(first & 0x80)
+        self._remaining = length
+        self._key = self._buffer[start - 4 : start] if masked else b""
+        self._position = start
+        self._in_frame = True
+
+    def _read_payload(self) -> bool:
+        """Move what is here of the frame's payload to its message; whether that was all."""
+        available = len(self._buffer) - self._position
+        take = min(self._remaining, available)
+        if take:
+            piece = self._buffer[self._position : self._position + take]
+            self._position += take
+            self._remaining -= take
+            if self._key:
+                piece = mask(piece, self._key)
+                self._key = rotate(self._key, take)
+            assert self._message is not None
+            self._message.add(piece)
+        return self._remaining == 0
+
+    def _end_fragment(self) -> bool:
+        """Leave the frame; whether it was the last of its message."""
+        self._in_frame = False
+        if not self._fin:
+            return False
+        message = self._message
+        assert message is not None
+        self._message = None
+        self.opcode = message.opcode
+        self.payload = message.finish()
+        self.text = None
+        return True
+
+    def _decode(self, payload: bytes) -> str:
+        try:
+            return payload.decode()
+        except UnicodeDecodeError as exc:
+            raise TextFrameEncodingException(f"text is not valid UTF-8: {exc.reason}") from None
