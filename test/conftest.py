@@ -29,6 +29,17 @@ if TYPE_CHECKING:
     import trustme
 
 
+@pytest.fixture(scope="session", autouse=True)
+def alarm_clock() -> None:
+    """The one thread that serves all blocking connections of a process, started before all tests.
+
+    So the first test that needs it does not seem to leak its poller and its waker.
+    """
+    from ws4py.reactor import alarm
+
+    alarm()
+
+
 @pytest.fixture(autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """A test that leaves a thread, or on Linux a socket, pipe or poller behind, fails.
