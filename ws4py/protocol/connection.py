@@ -157,6 +157,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_asked_at",
         "_backlog",
         "_close_info",
         "_deaf",
@@ -165,7 +166,6 @@ class Connection:
         "_out",
         "_ping",
         "_ping_at",
-        "_ping_pending",
         "_pong",
         "_pong_at",
         "_queued",
@@ -218,7 +218,7 @@ class Connection:
         # Keepalive
         self._ping = b""
         self._ping_at: float | None = None
-        self._ping_pending = False
+        self._asked_at: float | None = None  # when keepalive asked for a sign of life
         self._pong_at: float | None = None
         self.latency: float | None = None
         # The end
@@ -236,7 +236,6 @@ class Connection:
 
     def setup(self, config: Config, deflate: PerMessageDeflate | None = None) -> None:
         """Take over policy and extension from an opening handshake, before any data."""
-        self.config = config
         self.deflate = deflate
         decoder = self._decoder
         decoder.max_size = config.max_message_size
@@ -244,8 +243,14 @@ class Connection:
         decoder.inflater = deflate
         self._last_received = self.clock()
         self.deadline: float | None = None
-        if config.ping_interval is not None:
-            self.deadline = self._last_received + config.ping_interval
+        self.keep_alive(config)
+
+    def keep_alive(self, config: Config) -> None:
+        """Change the policy of an open connection; its keepalive begins anew."""
+        self.config = config
+        if self.state is OPEN:
+            interval = config.ping_interval
+            self.deadline = None if interval is None else self._last_received + interval
 
     @property
     def expect_masking(self) -> bool:
@@ -368,17 +373,16 @@ class Connection:
             self.deadline = None
             return
         silent_since = self._last_received
-        if self._ping_pending and timeout is not None and self._ping_at is not None:
-            if silent_since <= self._ping_at:
-                self._give_up(timeout)
-                return
-        self._ping_pending = False
+        asked_at, self._asked_at = self._asked_at, None
+        if asked_at is not None and silent_since <= asked_at and timeout is not None:
+            self._give_up(timeout)
+            return
         due = silent_since + interval
         if now < due:
             self.deadline = due  # something came in meanwhile: look again later
             return
         self.send_ping(os.urandom(4))
-        self._ping_pending = True
+        self._asked_at = now
         self.deadline = now + (timeout if timeout is not None else interval)
 
     def _give_up(self, timeout: float) -> None:
@@ -470,6 +474,17 @@ class Connection:
 
     # -- out -------------------------------------------------------------------------------
 
+    def overflow(self, policy: str) -> bool:
+        """More than the high water waits: whether one more message may be sent all the same.
+
+        ``drop`` says no; ``close`` fails the connection with 1013, so that the send raises;
+        ``block`` says yes to a sender who will wait for it.
+        """
+        if policy == "close":
+            slow = ConnectionClosed(f"the peer does not read: {self.buffered} bytes wait for it")
+            self.fail(TRY_AGAIN_LATER, "peer reads too slowly", slow)
+        return policy != "drop"
+
     @property
     def buffered(self) -> int:
         """Bytes owed to the peer that the system has not taken yet."""
@@ -531,7 +546,7 @@ class Connection:
         if self._writer is None:
             self._writer = message
         if self._writer is not message:
-            self._wait_in_line(message, len(payload))
+            self._wait_in_line(None if message._waiting else message, len(payload))
             message._waiting.append((payload, fin))
         else:
             self._write_fragment(message, payload, fin)
@@ -554,12 +569,12 @@ class Connection:
         message._finished = fin
 
     def _wait_in_line(
-        self, item: OutgoingMessage | tuple[int, bytes, bool | None], size: int
+        self, item: OutgoingMessage | tuple[int, bytes, bool | None] | None, size: int
     ) -> None:
         """Behind the message that is being sent in fragments, its bytes counted as owed."""
         if self._backlog is None:
             self._backlog = deque()
-        if item not in self._backlog:
+        if item is not None:
             self._backlog.append(item)
         self._queued += size
 

@@ -1,0 +1,142 @@
+"""Clients: what all of them share, whatever drives their socket.
+
+``WebSocketBaseClient`` turns a URL into an open connection on the calling thread; the modules of
+this package, one per way of running, say what happens then. Nothing here knows frames.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ws4py.client.dial import Deadline, dial
+from ws4py.protocol.config import DEFAULT, Config
+from ws4py.protocol.handshake import ClientHandshake
+from ws4py.protocol.uri import Uri, parse_uri
+from ws4py.transport import drive_handshake
+from ws4py.websocket import WebSocket
+
+__all__ = ["WebSocketBaseClient"]
+
+
+class WebSocketBaseClient(WebSocket):
+    """A client that connects on the calling thread and leaves the driving to you.
+
+    ``url``: ``ws://``, ``wss://``, ``ws+unix://`` or ``wss+unix://`` (``http`` and ``https``
+    count as ``ws`` and ``wss``); ``ValueError`` for anything else. ``protocols``: subprotocols
+    to offer, best first. ``extensions``: kept from 0.6; compression is offered as ``config``
+    says. ``ssl_options``: see ``client.dial.make_ssl_context``; certificates are verified unless
+    it says otherwise. ``headers``: pairs to send besides the standard ones, replacing one of the
+    same name; ``exclude_headers``: names to leave out. Override ``handshake_ok`` to hand the
+    open connection to whatever drives it; by default call ``run()`` after ``connect()``.
+    """
+
+    _client = True
+    _our_flag = "client_terminated"
+    _peer_flag = "server_terminated"
+
+    def __init__(
+        self,
+        url: str,
+        protocols: Iterable[str] | None = None,
+        extensions: list[str] | None = None,
+        heartbeat_freq: float | None = None,
+        ssl_options: Mapping[str, Any] | None = None,
+        headers: Iterable[tuple[str, str]] | None = None,
+        exclude_headers: Iterable[str] | None = None,
+        *,
+        config: Config | None = None,
+    ) -> None:
+        self.url = url
+        uri = parse_uri(url)
+        self.scheme = uri.scheme
+        self.host = uri.host
+        self.port = uri.port
+        self.resource = uri.resource
+        self.unix_socket_path = uri.unix_path
+        self.ssl_options = dict(ssl_options or {})
+        self.extra_headers = list(headers or ())
+        self.exclude_headers = [name.lower() for name in exclude_headers or ()]
+        self.key = b64encode(os.urandom(16))
+        if config is not None:
+            self.config = config
+        super().__init__(None, list(protocols or ()), extensions, heartbeat_freq=heartbeat_freq)
+
+    @property
+    def uri(self) -> Uri:
+        """Where to connect to; follows ``host``, ``port`` and ``resource``, which may be set."""
+        return replace(
+            parse_uri(self.url),
+            host=self.host,
+            port=self.port,
+            resource=self.resource,
+            unix_path=self.unix_socket_path,
+        )
+
+    @property
+    def bind_addr(self) -> Any:
+        """The address that ``connect()`` connects to: ``(host, port)`` or a path."""
+        return self.unix_socket_path or (self.host, self.port)
+
+    # -- the opening handshake -------------------------------------------------------------
+
+    def _new_handshake(self) -> ClientHandshake:
+        return ClientHandshake(
+            self.uri,
+            config=self.config or DEFAULT,
+            protocols=self.protocols or (),
+            headers=self.extra_headers,
+            exclude_headers=self.exclude_headers,
+            key=self.key,
+        )
+
+    @property
+    def handshake_headers(self) -> list[tuple[str, str]]:
+        """The headers of the opening handshake, in their order."""
+        return self._new_handshake().request_headers
+
+    @property
+    def handshake_request(self) -> bytes:
+        """The opening handshake as it goes over the wire."""
+        return self._new_handshake().request
+
+    def connect(self) -> None:
+        """Connect and do the opening handshake, within ``Config.open_timeout`` in all.
+
+        Then calls ``handshake_ok()``. Raises ``OSError`` (``ssl.SSLError`` included) when there
+        is no connection, ``ConnectionTimeout`` when it takes too long and ``HandshakeError``
+        when the server refuses or does not speak WebSocket.
+        """
+        if self.sock is not None:
+            raise RuntimeError(f"{self!r} is connected already")
+        config = self.config or DEFAULT
+        deadline = Deadline(config.open_timeout, self.url)
+        handshake = self._new_handshake()
+        self.sock = dial(self.uri, deadline, self.ssl_options)
+        try:
+            self.sock.settimeout(deadline.left("the opening handshake"))
+            self.sock.sendall(handshake.request)
+            drive_handshake(self.sock, handshake, lambda: handshake.done)
+            if handshake.error is not None:
+                raise handshake.error
+        except BaseException:
+            self.close_connection()
+            raise
+        self._established(handshake, config)
+        self.handshake_ok()
+
+    def _established(self, handshake: ClientHandshake, config: Config) -> None:
+        # As bytes, which is what 0.6 left here; ``subprotocol`` is for people.
+        self.protocols = [handshake.subprotocol.encode()] if handshake.subprotocol else []
+        self.extensions = [name.encode() for name in handshake.extensions]
+        self.setup(config, handshake.deflate)
+        if handshake.rest:
+            # What came right behind the answer is delivered by whoever drives the connection.
+            self.stream.receive_data(handshake.rest)
+
+    def handshake_ok(self) -> None:
+        """The connection is open. Override it to start or choose what drives the socket."""
+        self.connection_made()

@@ -1,0 +1,238 @@
+"""The manager: thousands of websockets on one thread.
+
+It adds what 0.6's users know (``add``, ``remove``, ``broadcast``, iteration) to the reactor that
+does the work. It must never know the opening handshake, TLS or frames.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ws4py.messaging import Message
+from ws4py.reactor import EPollPoller, KQueuePoller, PollPoller, SelectPoller
+from ws4py.transport import BlockingTransport, PolledTransport, SocketReactor
+
+if TYPE_CHECKING:
+    from ws4py.websocket import Payload, WebSocket
+
+__all__ = ["EPollPoller", "KQueuePoller", "PollPoller", "SelectPoller", "WebSocketManager"]
+
+logger = logging.getLogger("ws4py")
+
+
+class _Reactor(SocketReactor):
+    """The manager's loop; tells it when a websocket has ended."""
+
+    def __init__(self, poller: Any, websockets: dict[int, WebSocket]) -> None:
+        super().__init__(poller)
+        self.websockets = websockets
+        self.empty = threading.Condition()
+        #: Called, on the manager's thread, after a websocket has gone.
+        self.on_forget: Callable[[], object] | None = None
+
+    def forget(self, ws: Any) -> None:
+        self.websockets.pop(id(ws), None)
+        if not self.websockets:
+            with self.empty:
+                self.empty.notify_all()
+        if self.on_forget is not None:
+            self.on_forget()
+
+
+class WebSocketManager:
+    """Serves any number of websockets on one thread.
+
+    ``poller`` is one of this module's, or anything that looks like one of ws4py 0.6's
+    (``register``, ``unregister``, ``poll``, ``release``); the platform's best by default.
+    All hooks of the websockets run on the manager's thread (``opened()`` of one that is added:
+    on the thread that adds it). All methods may be called from any thread and from hooks.
+
+    The thread is not a daemon: it runs until ``stop()``, and can be started again after that.
+    """
+
+    def __init__(self, poller: Any = None) -> None:
+        self.lock = threading.RLock()
+        self._websockets: dict[int, WebSocket] = {}  # by identity: descriptors are reused
+        self._poller = poller
+        self._reactor: _Reactor | None = None
+        self._thread: threading.Thread | None = None
+        self.running = False
+        self.name = "WebSocketManager"
+        self.daemon = False
+
+    # -- the loop --------------------------------------------------------------------------
+
+    @property
+    def reactor(self) -> _Reactor:
+        """The loop that does the work; made when it is first needed."""
+        with self.lock:
+            if self._reactor is None:
+                self._reactor = _Reactor(self._poller, self._websockets)
+                self._poller = None  # a stopped reactor takes its poller with it
+            return self._reactor
+
+    @property
+    def poller(self) -> Any:
+        """What tells which sockets are ready; may be replaced before anything is added."""
+        poller = self.reactor.poller
+        return getattr(poller, "poller", poller)
+
+    @poller.setter
+    def poller(self, poller: Any) -> None:
+        with self.lock:
+            if self._websockets or self.running:
+                raise RuntimeError("the poller can only be replaced before anything is added")
+            if self._reactor is not None:
+                self._reactor.release()
+                self._reactor = None
+            self._poller = poller
+
+    def start(self) -> None:
+        """Serve on a thread of the manager's own. ``RuntimeError`` when it is running."""
+        with self.lock:
+            if self.running:
+                raise RuntimeError("the manager is running already")
+            self.running = True
+            self._thread = threading.Thread(target=self.run, name=self.name, daemon=self.daemon)
+            self._thread.start()
+
+    def run(self) -> None:
+        """Serve on the calling thread until ``stop()``."""
+        reactor = self.reactor
+        self.running = True
+        reactor.ident = threading.get_ident()
+        try:
+            while self.running:
+                reactor.turn()
+            self._cut_all(reactor)
+        finally:
+            self.running = False
+            with self.lock:
+                self._reactor = None
+            reactor.ident = None
+            reactor.release()
+
+    def _cut_all(self, reactor: _Reactor) -> None:
+        """The manager stops: no connection is left without its ``closed()``."""
+        for ws in list(self._websockets.values()):
+            ws.close_connection()
+        # Each end is a call to this thread; a hook may still send or close.
+        for _ in range(2):
+            reactor.turn(0)
+        self._websockets.clear()
+
+    def stop(self) -> None:
+        """End ``run()``. Connections still there are cut; see ``close_all`` for manners."""
+        with self.lock:
+            was_running, self.running = self.running, False
+            reactor = self._reactor
+        if reactor is not None:
+            if was_running:
+                reactor.call_soon(lambda: None)
+            else:
+                for ws in self:
+                    ws.terminate()
+                reactor.turn(0)
+                self._reactor = None
+                reactor.release()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the manager's own thread to end; nothing to do from that thread itself."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def is_alive(self) -> bool:
+        """Whether the manager's own thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    # -- websockets ------------------------------------------------------------------------
+
+    def add(self, ws: WebSocket) -> None:
+        """Serve this websocket. Calls ``opened()`` first, on the calling thread.
+
+        An exception of ``opened()`` is passed on and nothing is added. No-op when it is in.
+        """
+        if ws in self:
+            return
+        logger.info("managing websocket %r", ws)
+        if not ws._opened:
+            ws._opened = True
+            ws.opened()
+        self.adopt(ws)
+
+    def adopt(self, ws: WebSocket) -> None:
+        """Serve this websocket, whose ``opened()`` is taken care of."""
+        reactor = self.reactor
+        rest = None
+        blocking = ws._transport
+        if isinstance(blocking, BlockingTransport):
+            with blocking.lock:
+                rest = blocking.release()
+        transport = PolledTransport(ws.sock, reactor, rest)
+        ws.transport = transport
+        self._websockets[id(ws)] = ws
+        try:
+            transport.start(ws)
+        except BaseException:
+            self._websockets.pop(id(ws), None)
+            raise
+
+    def remove(self, ws: WebSocket) -> None:
+        """Serve it no longer. Calls no hook and closes nothing; no-op when it is not in."""
+        if self._websockets.pop(id(ws), None) is not None:
+            transport = ws._transport
+            if isinstance(transport, PolledTransport):
+                transport.detach()
+
+    def close_all(self, code: int = 1001, message: str = "Server is shutting down") -> None:
+        """Begin to close every websocket; returns at once. See ``wait_closed``."""
+        for ws in list(self._websockets.values()):
+            ws.close(code=code, reason=message)
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until no websocket is left; ``False`` after ``timeout`` seconds. Not from hooks."""
+        reactor = self._reactor
+        if reactor is None:
+            return True
+        end = None if timeout is None else time.monotonic() + timeout
+        with reactor.empty:
+            while self._websockets:
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                reactor.empty.wait(left)
+        return True
+
+    def broadcast(self, message: Payload | Message, binary: bool = False) -> None:
+        """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
+        for ws in list(self._websockets.values()):
+            if ws.terminated:
+                continue
+            try:
+                ws.send(message, binary)
+            except Exception:
+                logger.debug("no broadcast to %r", ws, exc_info=True)
+
+    @property
+    def websockets(self) -> dict[int, WebSocket]:
+        """The websockets by descriptor: a copy, safe to go through at leisure."""
+        found = {}
+        for ws in list(self._websockets.values()):
+            sock = ws.sock
+            if sock is not None:
+                found[sock.fileno()] = ws
+        return found
+
+    def __len__(self) -> int:
+        return len(self._websockets)
+
+    def __iter__(self) -> Iterator[WebSocket]:
+        return iter(list(self._websockets.values()))
+
+    def __contains__(self, ws: object) -> bool:
+        return id(ws) in self._websockets

@@ -1,0 +1,250 @@
+"""Servers: what all the stand-alone ones share, whatever drives their sockets.
+
+Listening sockets, the arguments of a server, and the step from an accepted handshake to a
+``WebSocket``. It must never know frames, or how anybody waits for a socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import ssl as ssl_module
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ws4py.protocol.config import DEFAULT, Config
+from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
+from ws4py.websocket import WebSocket, short_address
+
+__all__ = ["BaseServer", "SHUTTING_DOWN"]
+
+logger = logging.getLogger("ws4py.server")
+
+#: Close code and reason for the clients of a server that goes away (RFC 6455 section 7.4.1).
+SHUTTING_DOWN = 1001, "Server is shutting down"
+
+#: Errors of accept() that mean "no descriptors left", not "this connection failed".
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: How long accepting rests after that, in seconds: long enough not to spin, soon enough to recover.
+ACCEPT_PAUSE = 0.5
+
+
+class BaseServer:
+    """Arguments, listening sockets and the upgrade of a stand-alone server.
+
+    ``handler`` is called as ``handler(sock, protocols=…, extensions=…, environ=…)`` for each
+    connection: a ``WebSocket`` subclass, or anything that returns an instance of one.
+    ``host`` and ``port``: where to listen (port 0: any free one); ``host`` may be a list.
+    ``unix_path``: listen on a Unix socket instead. ``sockets``: listening sockets made elsewhere,
+    instead. ``ssl``: an ``SSLContext`` for TLS. ``protocols``: subprotocols spoken, of which
+    the first that the client wants is taken; ``select_subprotocol(request, offers)`` chooses
+    otherwise. ``origins``: who may connect from a browser, the same host by default; ``None``
+    lets everybody in. ``process_request(request)`` may return a ``Response`` to answer ordinary
+    HTTP, or ``None`` to go on. ``config``: limits, timeouts and compression.
+
+    Raises ``OSError`` when it cannot listen there.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., WebSocket] = WebSocket,
+        host: str | Sequence[str] | None = "127.0.0.1",
+        port: int = 0,
+        *,
+        protocols: Sequence[str] = (),
+        select_subprotocol: Callable[[Request, list[str]], str | None] | None = None,
+        origins: Any = SAME_ORIGIN,
+        process_request: Callable[[Request], Response | None] | None = None,
+        extra_headers: Sequence[tuple[str, str]] = (),
+        ssl: ssl_module.SSLContext | None = None,
+        unix_path: str | None = None,
+        sockets: Iterable[socket.socket] | None = None,
+        reuse_port: bool = False,
+        backlog: int = 1024,
+        config: Config = DEFAULT,
+    ) -> None:
+        self.handler = handler
+        self.protocols = tuple(protocols)
+        self.select_subprotocol = select_subprotocol
+        self.origins = origins
+        self.process_request = process_request
+        self.extra_headers = tuple(extra_headers)
+        self.ssl = ssl
+        self.config = config
+        self.unix_path = unix_path
+        if sockets is not None:
+            self.listeners = list(sockets)
+        elif unix_path is not None:
+            self.listeners = [listen_unix(unix_path, backlog)]
+        else:
+            self.listeners = listen_tcp(host, port, backlog, reuse_port)
+        self.addresses = [short_address(listener.getsockname()) for listener in self.listeners]
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port of the first listening socket; ``None`` for Unix sockets."""
+        address = self.addresses[0]
+        return address[1] if isinstance(address, tuple) else None
+
+    def close_listeners(self) -> None:
+        """Accept no more. A Unix socket's path is removed."""
+        for listener in self.listeners:
+            listener.close()
+        if self.unix_path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.unix_path)
+
+    # -- one connection --------------------------------------------------------------------
+
+    def new_handshake(self) -> ServerHandshake:
+        """The opening handshake of one connection."""
+        return ServerHandshake(
+            config=self.config,
+            protocols=self.protocols,
+            select_subprotocol=self.select_subprotocol,
+            origins=self.origins,
+            extra_headers=self.extra_headers,
+            secure=self.ssl is not None,
+        )
+
+    def answer(self, handshake: ServerHandshake) -> Response:
+        """What to answer to the request that has arrived; calls ``process_request``."""
+        request = handshake.request
+        assert request is not None
+        if self.process_request is not None:
+            try:
+                response = self.process_request(request)
+            except Exception:
+                logger.exception("error in process_request for %r", request.target)
+                response = Response.text(500, "The server failed to answer this request.\n")
+            if response is not None:
+                handshake.reject(response)
+                return response
+        return handshake.answer()
+
+    def upgrade(self, sock: Any, handshake: ServerHandshake, peer: Any) -> WebSocket:
+        """The websocket of an accepted handshake, not driven by anything yet."""
+        request = handshake.request
+        assert request is not None
+        local = short_address(sock.getsockname())
+        ws = self.handler(
+            sock,
+            protocols=[handshake.subprotocol] if handshake.subprotocol else [],
+            extensions=list(handshake.extensions),
+            environ=request_environ(request, local, peer, self.ssl is not None),
+        )
+        ws._local_address, ws._peer_address = local, peer
+        ws.setup(ws.config or self.config, handshake.deflate)
+        if handshake.rest:
+            ws.stream.receive_data(handshake.rest)
+        return ws
+
+
+def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> dict[str, Any]:
+    """The request in the words of WSGI (PEP 3333)."""
+    host, port = local if isinstance(local, tuple) else ("localhost", "")
+    remote, remote_port = peer if isinstance(peer, tuple) else ("", "")
+    environ = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": request.path,
+        "QUERY_STRING": request.query,
+        "SERVER_PROTOCOL": request.version,
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "REMOTE_ADDR": remote,
+        "REMOTE_PORT": str(remote_port),
+        "wsgi.url_scheme": "https" if secure else "http",
+    }
+    for name, value in request.headers.items():
+        key = "HTTP_" + name.upper().replace("-", "_")
+        environ[key] = f"{environ[key]}, {value}" if key in environ else value
+    return environ
+
+
+# -- listening -----------------------------------------------------------------------------
+
+
+def listen_tcp(
+    host: str | Sequence[str] | None, port: int, backlog: int, reuse_port: bool
+) -> list[socket.socket]:
+    """Listening sockets on every address of the host(s), all on one port."""
+    hosts = [host] if host is None or isinstance(host, str) else list(host)
+    listeners: list[socket.socket] = []
+    seen = set()
+    try:
+        for name in hosts:
+            for family, kind, protocol, _, address in socket.getaddrinfo(
+                name or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
+            ):
+                if address in seen:
+                    continue
+                seen.add(address)
+                if port == 0 and listeners:
+                    address = (address[0], listeners[0].getsockname()[1], *address[2:])
+                listeners.append(_listen(family, kind, protocol, address, backlog, reuse_port))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _listen(
+    family: int, kind: int, protocol: int, address: Any, backlog: int, reuse_port: bool
+) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == getattr(socket, "AF_INET6", None):
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        raise _cannot_listen(exc, f"{address[0]}:{address[1]}") from exc
+    return listener
+
+
+def listen_unix(path: str, backlog: int) -> socket.socket:
+    """A listening Unix socket; one that a dead server left behind is replaced."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        listener.bind(path)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        raise _cannot_listen(exc, path) from exc
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # nobody listens there any more
+
+
+def _cannot_listen(exc: OSError, address: str) -> OSError:
+    advice = {
+        errno.EADDRINUSE: "another program listens there: stop it, or choose another port",
+        errno.EACCES: "this user may not: ports below 1024 belong to the system",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }.get(exc.errno or 0, "see the address and the system's limits")
+    return type(exc)(exc.errno, f"cannot listen on {address} ({exc.strerror}): {advice}")

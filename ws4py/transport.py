@@ -1,0 +1,682 @@
+"""Transports: how the bytes of a connection reach a socket, and who waits for what.
+
+A transport is all that a backend has to be. Two live here: ``BlockingTransport`` for a
+connection with a thread of its own, ``PolledTransport`` for one among thousands on a reactor.
+They move bytes, keep the deadlines that the protocol sets and close sockets; they must never
+know frames, close codes, limits or hooks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from ws4py.protocol.connection import CLOSED, Connection
+from ws4py.reactor import READ, WRITE, Channel, Reactor, alarm
+
+__all__ = ["BlockingTransport", "PolledTransport", "Transport", "drive_handshake"]
+
+logger = logging.getLogger("ws4py")
+
+#: One read takes at most this much: enough for bulk, little enough to be fair to the others.
+READ_SIZE = 65536
+#: TLS hands out records of 16 KiB; after this many the others have their turn.
+TLS_READS = 16
+#: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
+CORK_SIZE = 65536
+
+_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Driven(Protocol):
+    """What a transport wants of the websocket that it serves."""
+
+    stream: Connection
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def eof_received(self, error: OSError | None = None) -> None: ...
+
+    def deadline_reached(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def terminate(self) -> None: ...
+
+
+class Transport(Protocol):
+    """The contract between a websocket and its backend."""
+
+    #: Held around every use of the connection's state, and never while a hook runs.
+    lock: AbstractContextManager[Any]
+    #: Whether TLS is spoken.
+    is_secure: bool
+    #: What ``Config.overflow`` is here when nobody chose.
+    overflow: str
+
+    def may_block(self) -> bool:
+        """Whether the calling thread may wait until the peer has read."""
+
+    def flush(self, ws: Driven, now: bool = False) -> None:
+        """Write what is owed as far as the system takes it; set the alarm. Lock held.
+
+        A transport may leave it to the end of the hook that is running, unless ``now``.
+        """
+
+    def wait_sent(self, ws: Driven) -> None:
+        """Wait until what was left is written. Lock not held; only where ``may_block()``."""
+
+    def pause(self) -> bool:
+        """The peer does not read: stop reading from it, if that is possible. Lock held."""
+
+    def close(self) -> None:
+        """Close the socket. Any thread; harmless when repeated."""
+
+
+def is_secure(sock: Any) -> bool:
+    """Whether the socket speaks TLS."""
+    return isinstance(sock, ssl.SSLSocket)
+
+
+def end_output(sock: Any) -> None:
+    """Tell the peer that nothing more will come; what it still sends can be read."""
+    if is_secure(sock):
+        with contextlib.suppress(OSError, ValueError):
+            sock.unwrap()  # sends close_notify; the answer is not waited for
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+
+
+def close_socket(sock: Any) -> None:
+    """Close, whatever state the socket is in."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        sock.close()
+
+
+class _SocketTransport(Channel):
+    """What both transports share: the socket and the output that it has not taken yet."""
+
+    __slots__ = ("_eof_sent", "_rest", "is_secure", "lock", "sock", "ws")
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__()
+        self.sock = sock
+        self.ws: Driven | None = None
+        self.lock = threading.RLock()
+        self.is_secure = is_secure(sock)
+        self._rest: memoryview | None = None
+        self._eof_sent = False
+
+    def _write(self, ws: Driven) -> bool:
+        """Offer all that is owed to the socket once; whether nothing is left. Lock held."""
+        stream = ws.stream
+        while True:
+            data: bytes | memoryview = self._rest or stream.data_to_send()
+            if not data:
+                return True
+            sent = self._offer(ws, data)
+            if sent < len(data):
+                self._rest = memoryview(data)[sent:]
+                stream.unsent = len(self._rest)
+                return False
+            self._rest = None
+            stream.unsent = 0
+
+    def _offer(self, ws: Driven, data: bytes | memoryview) -> int:
+        """Send without waiting; how much was taken. A broken connection takes all."""
+        try:
+            return self._send(data)
+        except _AGAIN:
+            return 0
+        except OSError as exc:
+            # What it still has to say is read first; the end of it tells the hooks.
+            ws.stream.error = ws.stream.error or exc
+            self._broken(ws)
+            return len(data)
+
+    def _send(self, data: bytes | memoryview) -> int:
+        raise NotImplementedError
+
+    def _broken(self, ws: Driven) -> None:
+        """Nothing can be written any more. Lock held."""
+
+    def _half_close(self) -> None:
+        if not self._eof_sent:
+            self._eof_sent = True
+            end_output(self.sock)
+
+
+class BlockingTransport(_SocketTransport):
+    """A connection with a thread (or greenlet) of its own, which calls ``receive()``.
+
+    Sending is possible from any thread. Nobody holds the lock while waiting for the network:
+    who wants to send waits for room outside of it. Deadlines are kept by the one alarm thread
+    of the process; all it does is write pings and cut connections, so that the reading thread
+    wakes up and runs the hooks.
+
+    ``sock`` may be anything with ``recv`` and ``sendall``; then ``sendall`` is used and
+    deadlines can only be kept if it also has ``close``.
+    """
+
+    __slots__ = ("_closed", "_fresh", "_held", "_held_size", "_reader", "_real", "_receiving", "_watched")
+
+    overflow = "block"
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self._real = isinstance(sock, socket.socket)
+        self._closed = False
+        self._fresh = True
+        self._reader: int | None = None
+        self._receiving = False
+        self._watched = False
+        # Read while the reading thread waited to write, and to be delivered in its turn.
+        self._held: list[bytes] = []
+        self._held_size = 0
+        if self._real:
+            # TLS must not be read and written by two threads at once: there every call is
+            # short and made under the lock, and waiting is done with poll.
+            sock.settimeout(0 if self.is_secure else None)
+
+    # Reading
+
+    def begin(self) -> None:
+        """The calling thread will be the one that reads."""
+        self._reader = threading.get_ident()
+
+    def receive(self, ws: Driven) -> bool:
+        """Read once and deliver; ``False`` when the connection is over. The reading thread."""
+        if self._reader is None:
+            self.begin()
+        if self._fresh:
+            self._fresh = False
+            if ws.stream.input_pending:  # came with the opening handshake
+                ws.resume()
+                return ws.stream.state is not CLOSED and not self._closed
+        self._receiving = True
+        error: OSError | None = None
+        try:
+            data = self._next_data()
+        except OSError as exc:
+            data, error = b"", exc
+        finally:
+            self._receiving = False
+        if data:
+            ws.data_received(data)
+        else:
+            ws.eof_received(None if self._closed else error)
+        return ws.stream.state is not CLOSED and not self._closed
+
+    def _next_data(self) -> bytes:
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._held_size = 0
+            return data
+        if self.is_secure:
+            return self._receive_tls()
+        received: bytes = self.sock.recv(READ_SIZE)
+        return received
+
+    def _receive_tls(self) -> bytes:
+        while True:
+            with self.lock:
+                if self._closed:
+                    return b""
+                try:
+                    data: bytes = self.sock.recv(READ_SIZE)
+                    return data
+                except ssl.SSLWantReadError:
+                    events = READ
+                except ssl.SSLWantWriteError:
+                    events = WRITE
+                except ssl.SSLEOFError:
+                    return b""
+                except ssl.SSLZeroReturnError:
+                    return b""
+            wait_ready(self.sock, events, None)
+
+    # Writing
+
+    def may_block(self) -> bool:
+        """Any thread but the alarm's, which has others to serve."""
+        return not alarm().in_thread()
+
+    def pause(self) -> bool:
+        """Not needed: a thread that does not read is not read from."""
+        return False
+
+    def flush(self, ws: Driven, now: bool = False) -> None:
+        """Write what the system takes now. Lock held."""
+        if self._closed:
+            return
+        self.ws = ws
+        stream = ws.stream
+        if self._write(ws):
+            if self._watched:
+                self._watched = False
+                alarm().unregister(self.sock.fileno())
+            if stream.want_eof:
+                self._half_close()
+        elif not self._watched and self._real:
+            # Nobody may be there to wait for room (a pong, a ping of the alarm's).
+            self._watched = True
+            alarm().register(self.sock.fileno(), self, WRITE)
+        if stream.want_abort:
+            self._abort()
+        elif stream.deadline is not None and (
+            self.alarm_at is None or stream.deadline < self.alarm_at
+        ):
+            alarm().set_alarm(self, stream.deadline)
+
+    def _send(self, data: bytes | memoryview) -> int:
+        if not self._real:
+            self.sock.sendall(data)
+            return len(data)
+        if self.is_secure:
+            sent: int = self.sock.send(data)
+            return sent
+        return int(self.sock.send(data, _DONTWAIT)) if _DONTWAIT else self._send_windows(data)
+
+    def _send_windows(self, data: bytes | memoryview) -> int:
+        """Where a single call cannot be made non-blocking: ask for room first, send a little."""
+        if not wait_ready(self.sock, WRITE, 0):
+            return 0
+        return int(self.sock.send(data[:4096]))
+
+    def wait_sent(self, ws: Driven) -> None:
+        """Wait, without the lock, until everything that was left is written.
+
+        The thread that reads goes on reading meanwhile: a peer that answers as it is written to
+        (an echo) would otherwise wait for us while we wait for it.
+        """
+        limit = ws.stream.config.max_message_size or READ_SIZE
+        reads = self._reader == threading.get_ident()
+        while ws.stream.unsent and not self._closed:
+            with contextlib.suppress(OSError, ValueError):
+                if not reads or self._held_size > limit:
+                    wait_ready(self.sock, WRITE, None)
+                else:
+                    wait_ready(self.sock, READ | WRITE, None)
+                    reads = self._hold()
+            with self.lock:
+                self.flush(ws)
+
+    def _hold(self) -> bool:
+        """Take what the peer has sent, to be delivered later; ``False`` at the end of it."""
+        try:
+            with self.lock:
+                flags = () if self.is_secure else (_DONTWAIT,)
+                data = self.sock.recv(READ_SIZE, *flags)
+        except _AGAIN:
+            return True
+        if data:
+            self._held.append(data)
+            self._held_size += len(data)
+        return bool(data)
+
+    def writable(self) -> None:
+        """The alarm thread found room for what nobody waits for."""
+        ws = self.ws
+        with self.lock:
+            if ws is not None and not self._closed:
+                self.flush(ws)
+
+    def ring(self) -> None:
+        """The deadline; on the alarm thread."""
+        if self.ws is not None:
+            self.ws.deadline_reached()
+
+    # The end
+
+    def _broken(self, ws: Driven) -> None:
+        self._abort()
+
+    def _abort(self) -> None:
+        """Wake the reading thread, which finds the end and runs the hooks."""
+        with contextlib.suppress(OSError, AttributeError):
+            # Not the TLS layer's shutdown: that would take the session away under the reader.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR) if self._real else self.sock.close()
+
+    def close(self) -> None:
+        """Close the socket; wakes the thread that reads from it."""
+        with self.lock:
+            self._closed = True
+            self.ws = None
+            self.release()
+            if self._receiving:
+                # Its number may be given to another connection at once: the reader, woken by
+                # this, closes it on its way out.
+                self._abort()
+            else:
+                close_socket(self.sock)
+
+    def release(self) -> memoryview | None:
+        """Let go of the alarm thread; what was left unsent goes with whoever takes over."""
+        if self._watched:
+            self._watched = False
+            alarm().unregister(self.sock.fileno())
+        if self.alarm_at is not None:
+            alarm().cancel_alarm(self)
+        return self._rest
+
+
+#: Linux and BSD: this one call does not wait although the socket is a waiting one.
+_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+
+
+def wait_ready(sock: Any, events: int, timeout: float | None) -> bool:
+    """Wait until the socket can be read or written; ``False`` when ``timeout`` seconds passed."""
+    fd = sock.fileno()
+    if fd < 0:
+        raise OSError(errno.EBADF, "the socket is closed")
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(fd, events)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
+    return any(
+        select.select((fd,) if events & READ else (), (fd,) if events & WRITE else (), (), timeout)
+    )
+
+
+class SocketReactor(Reactor):
+    """A reactor whose channels are websockets.
+
+    What they send on the reactor's thread is written once the hook that sent it has returned:
+    one write for everything that one input segment caused, on whichever connections.
+    """
+
+    def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(poller, clock)
+        self.dirty: list[PolledTransport] = []
+
+    def served(self) -> None:
+        """Write what the last hook sent."""
+        dirty = self.dirty
+        while dirty:
+            batch = dirty[:]
+            dirty.clear()
+            for transport in batch:
+                transport.write_dirty()
+
+    def forget(self, ws: Any) -> None:
+        """The last word about a websocket that was served here. For subclasses."""
+
+
+class PolledTransport(_SocketTransport):
+    """A connection among many on a reactor; nothing here ever waits.
+
+    Usable from a loop of your own through ``fileno()``, ``interest`` and the three methods of a
+    channel. Sending is possible from any thread; hooks run on the reactor's thread only, and
+    what they send there is written when they return.
+    """
+
+    __slots__ = ("_dirty", "_ending", "_interest", "_paused", "_tls_wants_write", "reactor")
+
+    overflow = "close"
+
+    def __init__(
+        self, sock: socket.socket, reactor: SocketReactor, rest: memoryview | None = None
+    ) -> None:
+        super().__init__(sock)
+        sock.setblocking(False)
+        self._rest = rest
+        self.reactor = reactor
+        self._dirty = False
+        self._interest = READ
+        self._paused = False
+        self._tls_wants_write = False
+        self._ending = False
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self.sock.fileno()
+
+    def start(self, ws: Driven) -> None:
+        """Begin to serve ``ws``. The reactor's thread, or before it runs."""
+        self.ws = ws
+        self.reactor.register(self.fileno(), self, self._interest)
+        with self.lock:
+            self.flush(ws)
+        if self.is_secure or ws.stream.input_pending:
+            # Bytes behind the handshake wait in the TLS layer or in the decoder.
+            self.reactor.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        ws = self.ws
+        if ws is not None and not self._ending:
+            ws.resume()
+            if self.is_secure:
+                self.readable()
+
+    # Reading
+
+    def readable(self) -> None:
+        """Read once and deliver (over TLS: until it has nothing more decrypted)."""
+        if not self.is_secure:
+            self._read()
+            return
+        for _ in range(TLS_READS):
+            if self._ending or self._paused or not self._read():
+                return
+        # More is decrypted than is fair to handle now, and the poller will not tell.
+        self.reactor.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self.ws is not None and not self._ending and not self._paused:
+            self.readable()
+
+    def _read(self) -> bool:
+        """One ``recv``; whether there may be more."""
+        ws = self.ws
+        if ws is None:
+            return False
+        error: OSError | None = None
+        try:
+            if self.is_secure:
+                with self.lock:
+                    data = self.sock.recv(READ_SIZE)
+            else:
+                data = self.sock.recv(READ_SIZE)
+        except ssl.SSLWantWriteError:
+            self._tls_wants_write = True
+            self._update_interest()
+            return False
+        except _AGAIN:
+            return False
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            data = b""
+        except OSError as exc:
+            data, error = b"", exc
+        if data:
+            ws.data_received(data)
+            return True
+        ws.eof_received(error)
+        return False
+
+    def pause(self) -> bool:
+        """Read no more until the peer has read what it is owed. Lock held."""
+        self._paused = True
+        self._update_interest()
+        return True
+
+    # Writing
+
+    def may_block(self) -> bool:
+        """Any thread but the reactor's."""
+        return not self.reactor.in_thread()
+
+    def flush(self, ws: Driven, now: bool = False) -> None:
+        """Write what the system takes, now or (on the reactor's thread) after the hook."""
+        if not now and ws.stream.buffered < CORK_SIZE and self.reactor.in_thread():
+            if not self._dirty:
+                self._dirty = True
+                self.reactor.dirty.append(self)
+            return
+        self.write(ws)
+
+    def write_dirty(self) -> None:
+        """The hook has returned: write what it sent."""
+        with self.lock:
+            self._dirty = False
+            if self.ws is not None:
+                self.write(self.ws)
+
+    def write(self, ws: Driven) -> None:
+        """Write what the system takes. Lock held."""
+        if self._ending:
+            return
+        stream = ws.stream
+        done = self._write(ws)
+        if done and stream.want_eof:
+            self._half_close()
+        if stream.want_abort or (done and stream.state is CLOSED):
+            self._end_soon()
+            return
+        if self._paused and stream.buffered <= stream.config.high_water // 2:
+            self._paused = False
+            self.reactor.call_soon(self._catch_up)
+        self._update_interest()
+        deadline = stream.deadline
+        if deadline is not None and (self.alarm_at is None or deadline < self.alarm_at):
+            self.reactor.set_alarm(self, deadline)
+
+    def _send(self, data: bytes | memoryview) -> int:
+        return self.sock.send(data)
+
+    def _broken(self, ws: Driven) -> None:
+        # Reading will find the same end; if reading was paused, nobody would look.
+        self._paused = False
+
+    def _update_interest(self) -> None:
+        wanted = 0 if self._paused else READ
+        if self._rest is not None or self._tls_wants_write:
+            wanted |= WRITE
+        if wanted != self._interest and not self._ending:
+            self._interest = wanted
+            with contextlib.suppress(OSError):  # not registered yet: start() will say what it wants
+                self.reactor.modify(self.fileno(), wanted)
+
+    @property
+    def interest(self) -> int:
+        """What the descriptor has to be watched for: ``READ``, ``WRITE``, both or 0."""
+        return self._interest
+
+    def wait_sent(self, ws: Driven) -> None:
+        """Wait, without the lock, until what was left is below the high-water mark."""
+        limit = ws.stream.config.high_water
+        while ws.stream.buffered > limit and not self._ending:
+            with contextlib.suppress(OSError, ValueError):
+                wait_ready(self.sock, WRITE, None)
+            with self.lock:
+                self.write(ws)
+
+    def writable(self) -> None:
+        """Room for what was left, or for what TLS wanted to say."""
+        ws = self.ws
+        if ws is None:
+            return
+        with self.lock:
+            wanted, self._tls_wants_write = self._tls_wants_write, False
+            self.write(ws)
+        if wanted:
+            self.readable()
+
+    def ring(self) -> None:
+        """The deadline; on the reactor's thread."""
+        if self.ws is not None:
+            self.ws.deadline_reached()
+
+    # The end
+
+    def _end_soon(self) -> None:
+        """Have the hooks of the end run on the reactor's thread, outside of any other hook."""
+        if not self._ending:
+            self._ending = True
+            self.reactor.call_soon(self._end)
+
+    def _end(self) -> None:
+        ws = self.ws
+        if ws is not None:
+            ws.terminate()
+        self._release()
+
+    def close(self) -> None:
+        """Close the socket now; the hooks of the end run on the reactor's thread."""
+        with self.lock:
+            fd = self.fileno()
+            if fd >= 0:
+                self.reactor.unregister(fd)
+                close_socket(self.sock)
+            self._end_soon()
+
+    def detach(self) -> None:
+        """Serve the websocket no longer, and leave its socket open. Any thread."""
+        with self.lock:
+            self._ending = True
+            self.ws = None
+            self.reactor.cancel_alarm(self)
+            if self.fileno() >= 0:
+                self.reactor.unregister(self.fileno())
+
+    def _release(self) -> None:
+        """Nothing is to come: whatever still refers to this transport holds nothing else."""
+        self.close()
+        if self.alarm_at is not None:
+            self.reactor.cancel_alarm(self)
+        self.reactor.forget(self.ws)
+        self.ws = None
+        self._rest = None
+
+
+class Handshake(Protocol):
+    """An opening handshake of either end (see ``protocol.handshake``)."""
+
+    deadline: float | None
+
+    def receive_data(self, data: bytes) -> None: ...
+
+    def receive_eof(self) -> None: ...
+
+    def tick(self) -> None: ...
+
+
+def drive_handshake(
+    sock: Any,
+    handshake: Handshake,
+    done: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Feed a handshake from a blocking socket until ``done()``, within its deadline.
+
+    Raises ``OSError`` for what happens to the socket; what the peer says wrong is in the
+    handshake afterwards.
+    """
+    while not done():
+        left = None if handshake.deadline is None else handshake.deadline - clock()
+        if left is not None and left <= 0:
+            handshake.tick()
+            continue
+        sock.settimeout(left)
+        try:
+            data = sock.recv(READ_SIZE)
+        except TimeoutError:
+            handshake.tick()
+            continue
+        except ssl.SSLEOFError:
+            data = b""
+        if data:
+            handshake.receive_data(data)
+        else:
+            handshake.receive_eof()
