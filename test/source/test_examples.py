@@ -26,4 +26,4 @@ def test_the_example_runs(example, tmp_path):
         pytest.skip(lines[-1] if lines else "the example gave no reason")
     assert code == 0, program.output
     assert "Traceback" not in program.output, program.output
-    assert "Warning:" not in program.output, program.output
+    assert "ResourceWarning" not in program.output, program.output
