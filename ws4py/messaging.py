@@ -124,7 +124,7 @@ class BinaryMessage(Message):
     is_binary = True
     _errors = "backslashreplace"
 
-    def __init__(self, bytes: bytes | bytearray = b"") -> None:  # noqa: A002 (0.6 name)
+    def __init__(self, bytes: bytes | bytearray = b"") -> None:
         super().__init__(OPCODE_BINARY, bytes, None)
 
     def __len__(self) -> int:

@@ -107,7 +107,9 @@ class SelectPoller(_BasePoller):
         readers = [fd for fd, events in interest if events & READ]
         writers = [fd for fd, events in interest if events & WRITE]
         if not readers and not writers:
-            time.sleep(self.timeout if timeout is None else timeout)  # Windows cannot select nothing
+            time.sleep(
+                self.timeout if timeout is None else timeout
+            )  # Windows cannot select nothing
             return []
         try:
             readable, writable, _ = select.select(readers, writers, (), timeout)
@@ -334,9 +336,7 @@ class Reactor:
     ``stop`` may be called from any thread (the last two from signal handlers too).
     """
 
-    def __init__(
-        self, poller: Any = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
         if poller is None:
             poller = best_poller()
         elif not hasattr(poller, "wait"):
@@ -530,4 +530,3 @@ def _forget_alarm_thread() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_alarm_thread)
-

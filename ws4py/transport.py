@@ -40,11 +40,12 @@ _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWr
 class Driven(Protocol):
     """What a transport wants of the websocket that it serves."""
 
-    stream: Connection
+    @property
+    def stream(self) -> Connection: ...
 
     def data_received(self, data: bytes) -> None: ...
 
-    def eof_received(self, error: OSError | None = None) -> None: ...
+    def eof_received(self, error: Exception | None = None) -> None: ...
 
     def deadline_reached(self) -> None: ...
 
@@ -56,12 +57,17 @@ class Driven(Protocol):
 class Transport(Protocol):
     """The contract between a websocket and its backend."""
 
-    #: Held around every use of the connection's state, and never while a hook runs.
-    lock: AbstractContextManager[Any]
-    #: Whether TLS is spoken.
-    is_secure: bool
-    #: What ``Config.overflow`` is here when nobody chose.
-    overflow: str
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held around every use of the connection's state, and never while a hook runs."""
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is spoken."""
+
+    @property
+    def overflow(self) -> str:
+        """What ``Config.overflow`` is here when nobody chose."""
 
     def may_block(self) -> bool:
         """Whether the calling thread may wait until the peer has read."""
@@ -169,9 +175,18 @@ class BlockingTransport(_SocketTransport):
     deadlines can only be kept if it also has ``close``.
     """
 
-    __slots__ = ("_closed", "_fresh", "_held", "_held_size", "_reader", "_real", "_receiving", "_watched")
+    __slots__ = (
+        "_closed",
+        "_fresh",
+        "_held",
+        "_held_size",
+        "_reader",
+        "_real",
+        "_receiving",
+        "_watched",
+    )
 
-    overflow = "block"
+    overflow: str = "block"
 
     def __init__(self, sock: Any) -> None:
         super().__init__(sock)
@@ -424,7 +439,7 @@ class PolledTransport(_SocketTransport):
 
     __slots__ = ("_dirty", "_ending", "_interest", "_paused", "_tls_wants_write", "reactor")
 
-    overflow = "close"
+    overflow: str = "close"
 
     def __init__(
         self, sock: socket.socket, reactor: SocketReactor, rest: memoryview | None = None
@@ -441,7 +456,7 @@ class PolledTransport(_SocketTransport):
 
     def fileno(self) -> int:
         """The socket's descriptor."""
-        return self.sock.fileno()
+        return int(self.sock.fileno())
 
     def start(self, ws: Driven) -> None:
         """Begin to serve ``ws``. The reactor's thread, or before it runs."""
@@ -553,7 +568,7 @@ class PolledTransport(_SocketTransport):
             self.reactor.set_alarm(self, deadline)
 
     def _send(self, data: bytes | memoryview) -> int:
-        return self.sock.send(data)
+        return int(self.sock.send(data))
 
     def _broken(self, ws: Driven) -> None:
         # Reading will find the same end; if reading was paused, nobody would look.

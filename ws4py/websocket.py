@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ws4py.messaging import CloseControlMessage, Message, PingControlMessage, PongControlMessage
-from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
 from ws4py.protocol.config import Config
+from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.streaming import Stream
 from ws4py.transport import BlockingTransport, Transport
@@ -52,13 +52,13 @@ class WebSocket:
     def __init__(
         self,
         sock: Any,
-        protocols: list[str] | None = None,
-        extensions: list[str] | None = None,
+        protocols: list[Any] | None = None,
+        extensions: list[Any] | None = None,
         environ: dict[str, Any] | None = None,
         heartbeat_freq: float | None = None,
     ) -> None:
         # All of it, because calling __init__ again is how programs reconnect.
-        self.stream = Stream(always_mask=self._client, expect_masking=not self._client)
+        self.stream: Stream = Stream(always_mask=self._client, expect_masking=not self._client)
         self._transport: Transport | None = None
         self._local_address: Any = None
         self._peer_address: Any = None
@@ -92,7 +92,7 @@ class WebSocket:
         """A pong arrived, asked for or not."""
 
     def unhandled_error(self, error: Exception) -> None:
-        """The socket broke with an ``OSError``; ``closed(1006, …)`` follows. Default: a log line."""
+        """The socket broke with an ``OSError``; ``closed(1006, …)`` follows. By default logged."""
         logger.info("%r lost its connection: %s", self, error)
 
     def closed(self, code: int, reason: str | None = None) -> None:
@@ -365,7 +365,7 @@ class WebSocket:
 
     @property
     def transport(self) -> Transport:
-        """What moves the bytes; a ``BlockingTransport`` over ``sock`` unless a backend says else."""
+        """What moves the bytes; a ``BlockingTransport`` over ``sock`` if no backend says else."""
         if self._transport is None:
             if self.sock is None:
                 raise self._not_connected()
@@ -437,12 +437,14 @@ class WebSocket:
         for name in ("local_address", "peer_address"):
             try:
                 getattr(self, name)
-            except Exception:  # noqa: BLE001 (anything may serve as a socket)
+            except Exception:  # anything may serve as a socket
                 logger.debug("no %s of %r", name, self.sock)
 
     def __repr__(self) -> str:
         peer = self._peer_address
-        return f"<{type(self).__name__} {'' if peer is None else f'{peer} '}{self.stream.state.value}>"
+        return (
+            f"<{type(self).__name__} {'' if peer is None else f'{peer} '}{self.stream.state.value}>"
+        )
 
 
 class EchoWebSocket(WebSocket):
@@ -502,23 +504,23 @@ def to_bytes(payload: Any, binary: bool) -> bytes:
                 "a message or an iterator of these"
             )
         payload = bytes(payload)
-    if not binary and not payload.isascii():
+    data: bytes = payload
+    if not binary and not data.isascii():
         try:
-            payload.decode()
+            data.decode()
         except UnicodeDecodeError as exc:
             raise ValueError(
                 f"bytes to be sent as text are not UTF-8 ({exc.reason} at {exc.start}): "
                 "pass binary=True to send them as they are"
             ) from None
-    return payload
+    return data
 
 
 def look_ahead(items: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
     """Each item with whether it is the last; no items make one empty last one."""
-    current: Any = b""
-    for current in items:
-        break
-    else:
+    try:
+        current = next(items)
+    except StopIteration:
         yield b"", True
         return
     for following in items:

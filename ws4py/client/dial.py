@@ -195,24 +195,28 @@ def make_ssl_context(options: Mapping[str, Any]) -> ssl.SSLContext:
             f"unknown ssl_options: {', '.join(sorted(unknown))}; known are "
             f"{', '.join(_CONTEXT_OPTIONS + _WRAP_OPTIONS)}"
         )
-    get = options.get
-    context: ssl.SSLContext | None = get("ssl_context")
-    authorities = {"cafile": get("ca_certs"), "capath": get("ca_path"), "cadata": get("ca_data")}
+    given = {name: value for name, value in options.items() if value is not None}
+    context: ssl.SSLContext | None = given.get("ssl_context")
+    authorities: dict[str, Any] = {
+        "cafile": given.get("ca_certs"),
+        "capath": given.get("ca_path"),
+        "cadata": given.get("ca_data"),
+    }
     if context is None:
         context = ssl.create_default_context(**authorities)
     elif any(authorities.values()):
         context.load_verify_locations(**authorities)
-    if get("check_hostname") is not None:
-        context.check_hostname = get("check_hostname")
-    if get("cert_reqs") is not None:
-        if get("cert_reqs") == ssl.CERT_NONE:
+    if "check_hostname" in given:
+        context.check_hostname = given["check_hostname"]
+    if "cert_reqs" in given:
+        if given["cert_reqs"] == ssl.CERT_NONE:
             context.check_hostname = False
-        context.verify_mode = get("cert_reqs")
-    if get("certfile"):
-        context.load_cert_chain(get("certfile"), get("keyfile"), get("password"))
-    if get("ciphers"):
-        context.set_ciphers(get("ciphers"))
-    _pin_version(context, get("ssl_version"))
+        context.verify_mode = given["cert_reqs"]
+    if "certfile" in given:
+        context.load_cert_chain(given["certfile"], given.get("keyfile"), given.get("password"))
+    if "ciphers" in given:
+        context.set_ciphers(given["ciphers"])
+    _pin_version(context, given.get("ssl_version"))
     return context
 
 

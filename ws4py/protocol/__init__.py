@@ -1,4 +1,6 @@
-"""The WebSocket protocol (RFC 6455, RFC 7692) without I/O: bytes and time in, messages and bytes out.
+"""The WebSocket protocol (RFC 6455, RFC 7692) without I/O.
+
+Bytes and time go in, messages and bytes come out.
 
 Nothing in this package may know sockets, threads, event loops or a clock of its own.
 """

@@ -65,6 +65,9 @@ INVALID_DATA = 1007
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
+#: What a frame may need besides its payload, so that even empty messages in line count.
+MAX_FRAME_HEAD = 14
+
 
 def is_valid_close_code(code: int) -> bool:
     """Whether ``code`` may stand in a close frame (RFC 6455 section 7.4, IANA's registry)."""
@@ -119,7 +122,9 @@ class CloseInfo:
         """The peer's reason; without a close frame from it, what happened in our words."""
         if self.received is not None:
             return self.received[1]
-        return str(self.error) if self.error is not None else "connection lost without a close frame"
+        return (
+            str(self.error) if self.error is not None else "connection lost without a close frame"
+        )
 
 
 class OutgoingMessage:
@@ -144,7 +149,10 @@ class OutgoingMessage:
         return self._started or bool(self._waiting)
 
     def send(self, payload: bytes, fin: bool = False) -> None:
-        """One more fragment; ``fin`` marks the last. Raises ``ConnectionClosed``."""
+        """One more fragment; ``fin`` marks the last. Raises ``ConnectionClosed``.
+
+        Raises ``ValueError`` when the last one was given already.
+        """
         self._connection._send_fragment(self, payload, fin)
 
 
@@ -157,11 +165,12 @@ class Connection:
     """
 
     __slots__ = (
-        "_asked_at",
+        "_asked",
         "_backlog",
         "_close_info",
         "_deaf",
         "_decoder",
+        "_ended_at",
         "_last_received",
         "_out",
         "_ping",
@@ -171,6 +180,7 @@ class Connection:
         "_queued",
         "_received_close",
         "_sent_close",
+        "_waiting",
         "_writer",
         "always_mask",
         "began_by",
@@ -213,15 +223,18 @@ class Connection:
         self._pong: bytes | None = None
         self._writer: OutgoingMessage | None = None
         self._backlog: deque[OutgoingMessage | tuple[int, bytes, bool | None]] | None = None
+        self._waiting = 0  # bytes in that line, which nobody can take yet
         self.want_eof = False
         self.want_abort = False
         # Keepalive
         self._ping = b""
         self._ping_at: float | None = None
-        self._asked_at: float | None = None  # when keepalive asked for a sign of life
+        self._asked: int | None = None  # bytes_in when keepalive asked for a sign of life
         self._pong_at: float | None = None
         self.latency: float | None = None
+        self.deadline: float | None = None
         # The end
+        self._ended_at = 0.0
         self._received_close: tuple[int, str] | None = None
         self._sent_close: tuple[int, str] | None = None
         self._close_info: CloseInfo | None = None
@@ -242,15 +255,17 @@ class Connection:
         decoder.max_fragments = config.max_fragments
         decoder.inflater = deflate
         self._last_received = self.clock()
-        self.deadline: float | None = None
+        self.config = config
         self.keep_alive(config)
 
     def keep_alive(self, config: Config) -> None:
         """Change the policy of an open connection; its keepalive begins anew."""
+        if self.state is not OPEN:
+            return  # the deadline is that of the end, by the policy under which it began
         self.config = config
-        if self.state is OPEN:
-            interval = config.ping_interval
-            self.deadline = None if interval is None else self._last_received + interval
+        self._asked = None
+        interval = config.ping_interval
+        self.deadline = None if interval is None else self._last_received + interval
 
     @property
     def expect_masking(self) -> bool:
@@ -326,6 +341,7 @@ class Connection:
             # The peer does not read: one pong waits, the newest (section 5.5.3 allows it).
             self._pong = payload
         else:
+            self._pong = None  # one that still waits is older
             self._queue(OPCODE_PONG, payload)
 
     def _receive_close(self, payload: bytes) -> Message:
@@ -335,14 +351,13 @@ class Connection:
         self._stop_reading()
         if self.state is OPEN:
             self.began_by = "peer"
-            self._queue_close(code, reason if code != NO_STATUS else "")
+            self._queue_close(code, reason)
         if self.client:
             # Section 7.1.1: the server closes TCP first; wait for that, within the deadline.
             self._start_closing()
         else:
             self._finish()
-        message = CloseControlMessage(None if code == NO_STATUS else code, reason)
-        return message
+        return CloseControlMessage(None if code == NO_STATUS else code, reason)
 
     def _stop_reading(self) -> None:
         self._deaf = True
@@ -369,21 +384,22 @@ class Connection:
 
     def _keep_alive(self, now: float) -> None:
         interval, timeout = self.config.ping_interval, self.config.ping_timeout
-        if interval is None:
-            self.deadline = None
-            return
-        silent_since = self._last_received
-        asked_at, self._asked_at = self._asked_at, None
-        if asked_at is not None and silent_since <= asked_at and timeout is not None:
+        assert interval is not None, "else there is no deadline"
+        # Bytes tell, not times: an answer may come within one tick of a coarse clock.
+        silent = self.bytes_in == self._asked
+        self._asked = None
+        if silent and timeout is not None:
             self._give_up(timeout)
             return
-        due = silent_since + interval
+        due = self._last_received + interval
         if now < due:
             self.deadline = due  # something came in meanwhile: look again later
             return
-        self.send_ping(os.urandom(4))
-        self._asked_at = now
-        self.deadline = now + (timeout if timeout is not None else interval)
+        if timeout is not None or not self.buffered:
+            # Without a timeout, pings to a peer that does not read would pile up for ever.
+            self.send_ping(os.urandom(4))
+        self._asked = self.bytes_in
+        self.deadline = now + (interval if timeout is None else timeout)
 
     def _give_up(self, timeout: float) -> None:
         self.fail(
@@ -394,6 +410,7 @@ class Connection:
         # The peer is gone: there is nobody to wait for.
         self._finish()
         self.want_abort = True
+        self.deadline = None
 
     # -- verbs -----------------------------------------------------------------------------
 
@@ -406,7 +423,6 @@ class Connection:
         """
         if self.state is not OPEN:
             raise self._closed_error()
-        self.messages_out += 1
         opcode = OPCODE_BINARY if binary else OPCODE_TEXT
         if self._writer is not None:
             self._wait_in_line((opcode, payload, compress), len(payload))
@@ -466,6 +482,8 @@ class Connection:
 
     def _finish(self) -> None:
         """Nothing more will be read; what is owed may be written until the deadline."""
+        if self.state is not CLOSED:
+            self._ended_at = self.clock()
         self._start_closing()
         self._stop_reading()
         self.state = CLOSED
@@ -488,13 +506,12 @@ class Connection:
     @property
     def buffered(self) -> int:
         """Bytes owed to the peer that the system has not taken yet."""
-        return self._queued + self.unsent
+        return self._queued + self._waiting + self.unsent
 
     def data_to_send(self) -> bytes:
         """Everything owed, joined once; yours from now on (say in ``unsent`` what is left)."""
         if self._pong is not None and not self.unsent:
-            pong, self._pong = self._pong, None
-            self._queue(OPCODE_PONG, pong)
+            self._queue_pong(self._pong)
         out = self._out
         if not out:
             return b""
@@ -514,8 +531,17 @@ class Connection:
         self._out.append(frame)
         self._queued += len(frame)
 
+    def _queue_pong(self, pong: bytes) -> None:
+        self._pong = None
+        self._queue(OPCODE_PONG, pong)
+
     def _queue_close(self, code: int, reason: str) -> None:
-        message = CloseControlMessage(None if code == NO_STATUS else code, reason)
+        if self._pong is not None:
+            self._queue_pong(self._pong)  # now or never: nothing follows a close frame
+        if code == NO_STATUS:
+            message = CloseControlMessage(None)
+        else:
+            message = CloseControlMessage(code, reason)
         self._sent_close = code, message.reason
         self._queue(OPCODE_CLOSE, message.data)
 
@@ -529,6 +555,7 @@ class Connection:
     # Whole messages and fragments
 
     def _send_whole(self, opcode: int, payload: bytes, compress: bool | None) -> None:
+        self.messages_out += 1
         deflate = self.deflate
         if deflate is not None and self._compresses(payload, compress):
             self._queue(opcode, deflate.compress(payload), rsv1=True)
@@ -543,6 +570,9 @@ class Connection:
     def _send_fragment(self, message: OutgoingMessage, payload: bytes, fin: bool) -> None:
         if self.state is not OPEN:
             raise self._closed_error()
+        if message._finished:
+            raise ValueError("the last fragment of this message was given already")
+        message._finished = fin
         if self._writer is None:
             self._writer = message
         if self._writer is not message:
@@ -566,7 +596,6 @@ class Connection:
             assert self.deflate is not None
             payload = self.deflate.compress(payload, fin=fin)
         self._queue(opcode, payload, fin, rsv1)
-        message._finished = fin
 
     def _wait_in_line(
         self, item: OutgoingMessage | tuple[int, bytes, bool | None] | None, size: int
@@ -576,7 +605,7 @@ class Connection:
             self._backlog = deque()
         if item is not None:
             self._backlog.append(item)
-        self._queued += size
+        self._waiting += size + MAX_FRAME_HEAD
 
     def _next_in_line(self) -> None:
         """A fragmented message is complete: send what waited for it, up to the next open one."""
@@ -584,11 +613,11 @@ class Connection:
         while self._backlog and self._writer is None:
             item = self._backlog.popleft()
             if isinstance(item, tuple):
-                self._queued -= len(item[1])
+                self._waiting -= len(item[1]) + MAX_FRAME_HEAD
                 self._send_whole(*item)
                 continue
             for payload, fin in item._waiting:
-                self._queued -= len(payload)
+                self._waiting -= len(payload) + MAX_FRAME_HEAD
                 self._write_fragment(item, payload, fin)
             item._waiting = []
             if not item._finished:
@@ -598,9 +627,7 @@ class Connection:
 
     def _drop_backlog(self) -> None:
         """The connection closes: what waits behind an unfinished message is never sent."""
-        for item in self._backlog or ():
-            waiting = (item[1],) if isinstance(item, tuple) else (p for p, _ in item._waiting)
-            self._queued -= sum(map(len, waiting))
+        self._waiting = 0
         self._backlog = None
         self._writer = None
 
@@ -610,7 +637,7 @@ class Connection:
     def close_info(self) -> CloseInfo | None:
         """The close report; ``None`` until the connection is closed."""
         if self._close_info is None and self.state is CLOSED:
-            age = None if self._pong_at is None else self.clock() - self._pong_at
+            age = None if self._pong_at is None else self._ended_at - self._pong_at
             self._close_info = CloseInfo(
                 received=self._received_close,
                 sent=self._sent_close,

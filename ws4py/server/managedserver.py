@@ -208,7 +208,16 @@ class _Acceptor(Channel):
 class _Opening(Channel):
     """One connection until it is a websocket, or has had its answer."""
 
-    __slots__ = ("__weakref__", "_answer", "_interest", "_step", "handshake", "peer", "server", "sock")
+    __slots__ = (
+        "__weakref__",
+        "_answer",
+        "_interest",
+        "_step",
+        "handshake",
+        "peer",
+        "server",
+        "sock",
+    )
 
     def __init__(self, server: WebSocketServer, sock: Any, peer: Any) -> None:
         super().__init__()
@@ -351,5 +360,5 @@ class _Opening(Channel):
 def serve(
     handler: Callable[..., WebSocket], host: Any = "127.0.0.1", port: int = 0, **options: Any
 ) -> WebSocketServer:
-    """A server that listens already: ``serve(Handler, host, port).serve_forever()``, or ``with``."""
+    """A server that listens already: go on with ``serve_forever()``, ``start()`` or ``with``."""
     return WebSocketServer(handler, host, port, **options)
