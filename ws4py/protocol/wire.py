@@ -47,6 +47,10 @@ OPCODE_PONG = 0xA
 #: each on average: a large message in small pieces is legal, a flood of empty frames is not.
 FRAGMENT_FLOOR = 64
 
+#: Pieces of a message are put together when there are more than this and they are smaller than
+#: ``FRAGMENT_FLOOR`` on average, because an object of its own costs more than such a piece.
+MAX_PIECES = 1024
+
 #: Compressed data may be this much larger than what it inflates to: 1/128 and a few headers.
 DEFLATE_SLACK = 1024
 
@@ -144,6 +148,8 @@ class Assembly:
         if piece:
             self.size += len(piece)
             self.pieces.append(piece)
+            if len(self.pieces) > MAX_PIECES + self.size // FRAGMENT_FLOOR:
+                self.pieces = [b"".join(self.pieces)]
         if self.utf8 is not None:
             try:
                 # Only a check: whoever asks for text decodes the whole once.
@@ -221,13 +227,15 @@ class Decoder:
         self._position = 0
         self._message = None
         self._in_frame = False
+        self.payload = b""
+        self.text = None
 
     def next_message(self) -> bool:
         """Decode up to the end of the next message; ``False`` when more bytes are needed."""
         while True:
             if self._in_frame:
                 if not self._read_payload():
-                    return False
+                    return self._wait()
                 if self._end_fragment():
                     return True
                 continue
@@ -235,7 +243,7 @@ class Decoder:
             position = self._position
             end = len(buffer)
             if end - position < 2:
-                return False
+                return self._wait()
             first = buffer[position]
             second = buffer[position + 1]
             masked = second & 0x80
@@ -249,19 +257,19 @@ class Decoder:
             if length > 125:
                 start += 2 if length == 126 else 8
                 if start > end:
-                    return False
+                    return self._wait()
                 length = self._long_length(length, position + 2)
+            if not first & 0x08:
+                self._check_size(first, length)
             if masked:
                 start += 4
             if start > end:
-                return False
-            if not first & 0x08:
-                self._check_size(first, length)
+                return self._wait()
             stop = start + length
             if stop > end or not plain:
                 if first & 0x08:
                     if stop > end:
-                        return False
+                        return self._wait()
                     self._position = stop
                     self._take_control(first, start, stop, masked)
                     return True
@@ -276,6 +284,14 @@ class Decoder:
             self.text = self._decode(payload) if first == 0x81 else None
             return True
 
+    def _wait(self) -> bool:
+        """More bytes are needed. While none come, no segment and no message is kept alive."""
+        self._buffer = self._buffer[self._position :]
+        self._position = 0
+        self.payload = b""
+        self.text = None
+        return False
+
     # Reading a header
 
     def _check_header(self, first: int, second: int) -> None:
@@ -285,9 +301,7 @@ class Decoder:
             raise ProtocolException(f"reserved opcode {opcode:#x}")
         if first & 0x30:
             raise ProtocolException("reserved bits are set that no extension has defined")
-        if first & 0x40 and (
-            self.inflater is None or opcode not in (OPCODE_TEXT, OPCODE_BINARY)
-        ):
+        if first & 0x40 and (self.inflater is None or opcode not in (OPCODE_TEXT, OPCODE_BINARY)):
             raise ProtocolException("RSV1 is set on a frame that cannot be compressed")
         if bool(second & 0x80) != self.expect_masking:
             raise ProtocolException(
