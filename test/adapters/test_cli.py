@@ -253,7 +253,7 @@ def test_echo_with_each_poller_ends_politely_on_ctrl_c(poller, start):
 
 def test_a_second_signal_cuts(start):
     program, found = start("echo", "--port", "0", until=r":(\d+)/")
-    with RawClient("127.0.0.1", int(found[1])) as silent:
+    with RawClient.connect(int(found[1])) as silent:
         silent.handshake()
         program.process.send_signal(signal.SIGTERM)
         program.wait_for_output("a second signal cuts")

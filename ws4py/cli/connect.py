@@ -137,10 +137,10 @@ def open_connection(client: Terminal) -> None:
         client.connect()
     except HandshakeError as exc:
         raise Failure(exc, HANDSHAKE) from exc
+    except OSError as exc:  # before ValueError: a certificate that is not trusted is both
+        raise Failure(exc.strerror or exc, FAILED) from exc
     except ValueError as exc:
         raise Failure(exc, USAGE) from exc
-    except OSError as exc:
-        raise Failure(exc.strerror or exc, FAILED) from exc
 
 
 def wait_for_end(client: Any, signals: StopSignals) -> None:

@@ -234,13 +234,16 @@ class Site:
         """A point for the chart if it is time, and the figures to all who watch."""
         everybody = self.visitors()
         watchers = [each for each in everybody if isinstance(each, Watcher)]
-        if self._sample(everybody) and watchers and self._samples % PING_EVERY == 0:
+        sampled = self._sample(everybody)
+        if not watchers:
+            return
+        figures_now = json.dumps(self.snapshot(everybody))
+        send_to_all(watchers, figures_now, figures_now)
+        if sampled and self._samples % PING_EVERY == 0:
+            # Last, so that this thread's own work is no part of what is measured.
             for each in everybody:
                 with contextlib.suppress(WebSocketException):
                     each.ping()
-        if watchers:
-            figures_now = json.dumps(self.snapshot(everybody))
-            send_to_all(watchers, figures_now, figures_now)
 
     def _sample(self, everybody: list[Visitor]) -> bool:
         now = self.clock()
