@@ -97,17 +97,29 @@ class WebSocketManager:
             if self.running:
                 raise RuntimeError("the manager is running already")
             self.running = True
-            self._thread = threading.Thread(target=self.run, name=self.name, daemon=self.daemon)
+            self._thread = threading.Thread(target=self._loop, name=self.name, daemon=self.daemon)
             self._thread.start()
 
     def run(self) -> None:
-        """Serve on the calling thread until ``stop()``."""
-        reactor = self.reactor
+        """Serve on the calling thread until ``stop()``.
+
+        Ctrl-C and the like pass through; everything is still there then, for ``run()`` or
+        ``stop()``.
+        """
         self.running = True
+        self._loop()
+
+    def _loop(self) -> None:
+        reactor = self.reactor
         reactor.ident = threading.get_ident()
         try:
             while self.running:
                 reactor.turn()
+        except BaseException:
+            self.running = False
+            reactor.ident = None
+            raise
+        try:
             self._cut_all(reactor)
         finally:
             self.running = False
