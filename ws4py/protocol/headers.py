@@ -1,0 +1,358 @@
+"""HTTP/1.1 heads: read within limits, parse strictly, write safely (RFC 9110, RFC 9112).
+
+What belongs here is syntax: the start line, header fields, lists of tokens, extension lists, and
+the accept key. What a header *means* for WebSocket is decided in ``handshake``. This module must
+never know sockets, time, or which side of a connection it serves.
+
+Two rules keep it honest. Nothing is repaired: what RFC 9112 lets a recipient guess at (folded
+lines, bare line feeds, spaces before the colon) is refused, because two parsers that guess
+differently are how requests are smuggled. And the work is proportional to the input.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from collections.abc import Iterable, Iterator
+from hashlib import sha1
+
+from ws4py.exc import HandshakeError
+
+__all__ = [
+    "HeadReader",
+    "Headers",
+    "accept_key",
+    "excerpt",
+    "format_head",
+    "has_token",
+    "parse_extensions",
+    "parse_request_head",
+    "parse_response_head",
+    "parse_tokens",
+]
+
+#: RFC 6455 section 1.3.
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+# RFC 9110 section 5.6.2, and what may stand in a field value (section 5.5): no control but TAB.
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TEXT = r"[^\x00-\x08\n-\x1f\x7f]"
+
+# Every expression here consumes what it has read or fails at once: no input makes it go back.
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!\"$-~]+) HTTP/([0-9])\.([0-9])")
+_STATUS_LINE = re.compile(rf"HTTP/([0-9])\.([0-9]) ([1-9][0-9][0-9])(?: ({_TEXT}*))?")
+_FIELDS = re.compile(rf"^({_TOKEN}):({_TEXT}*)\r\n", re.MULTILINE)
+_FIELD = re.compile(rf"{_TOKEN}:{_TEXT}*")
+_CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
+_IS_TOKEN = re.compile(_TOKEN).fullmatch
+_EXTENSION = re.compile(rf"[ \t,]*(?:({_TOKEN})[ \t]*|\Z)")
+_QUOTED = rf'"((?:[^"\\\x00-\x08\n-\x1f\x7f]|\\{_TEXT})*)"'
+_PARAMETER = re.compile(rf";[ \t]*({_TOKEN})[ \t]*(?:=[ \t]*(?:({_TOKEN})|{_QUOTED})[ \t]*)?")
+_ESCAPED = re.compile(r"\\(.)")
+
+
+class Headers:
+    """Header fields in the order of the wire; names are found whatever their case.
+
+    Subscripting and ``get`` give the first value of a name, ``get_all`` every one.
+    """
+
+    __slots__ = ("_index", "_pairs")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs: list[tuple[str, str]] = []
+        self._index: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self.add(name, value)
+
+    def add(self, name: str, value: str) -> None:
+        """Append a field; others of the same name stay."""
+        self._pairs.append((name, value))
+        lower = name.lower()
+        if lower in self._index:
+            self._index[lower].append(value)
+        else:
+            self._index[lower] = [value]
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of ``name``."""
+        values = self._index.get(name.lower())
+        return values[0] if values else default
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of ``name``, one for each line, in order."""
+        return list(self._index.get(name.lower(), ()))
+
+    def items(self) -> list[tuple[str, str]]:
+        """All fields, names as they were written."""
+        return list(self._pairs)
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._index[name.lower()][0]
+        except KeyError:
+            raise KeyError(name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._pairs])
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __eq__(self, other: object) -> bool:
+        return self._pairs == other._pairs if isinstance(other, Headers) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        # Names only: values are cookies and passwords, and this ends up in logs.
+        return f"<Headers {', '.join(self)}>"
+
+
+class HeadReader:
+    """Collects bytes up to and including the blank line that ends a head.
+
+    ``receive_data`` may be called with any pieces; once ``complete`` is true, ``head`` is the head
+    and ``rest`` what came behind it. A byte is looked at once, however it arrives.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_lines",
+        "_max_headers",
+        "_max_size",
+        "_scanned",
+        "complete",
+        "head",
+        "rest",
+    )
+
+    def __init__(self, max_size: int, max_headers: int) -> None:
+        """``max_size`` in bytes, ``max_headers`` in lines between start line and blank line."""
+        self._max_size = max_size
+        self._max_headers = max_headers
+        self._buffer = bytearray()
+        self._scanned = 0  # up to here, behind a line feed, all is checked
+        self._lines = 0
+        self.complete = False
+        self.head = b""
+        self.rest = b""
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes. Raises ``HandshakeError`` (400, 414, 431) as soon as possible."""
+        if self.complete:
+            self.rest += bytes(data)
+            return
+        buffer = self._buffer
+        seen = len(buffer)
+        buffer += data
+        end = buffer.find(b"\r\n\r\n", max(0, seen - 3))
+        if end >= 0:
+            self._check_lines(end + 4)
+            self._check_size(end + 4)
+            self.head = bytes(buffer[: end + 4])
+            self.rest = bytes(buffer[end + 4 :])
+            self.complete = True
+            buffer.clear()
+        else:
+            self._check_lines(buffer.rfind(b"\n", seen) + 1)
+            self._check_size(len(buffer))
+
+    def _check_lines(self, stop: int) -> None:
+        if stop <= self._scanned:
+            return
+        lines = self._buffer.count(b"\n", self._scanned, stop)
+        if lines != self._buffer.count(b"\r\n", self._scanned, stop):
+            # Said at once: whoever ends lines like that will never send CR LF CR LF.
+            raise HandshakeError("a line ends with LF alone instead of CR LF", 400)
+        self._scanned = stop
+        self._lines += lines
+        ends = 1 if self._buffer.endswith(b"\r\n\r\n", 0, stop) else 0
+        if self._lines - 1 - ends > self._max_headers:
+            raise HandshakeError(f"there are more than {self._max_headers} header lines", 431)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_size:
+            what, status = ("head", 431) if self._lines else ("first line", 414)
+            raise HandshakeError(f"the {what} is longer than {self._max_size} bytes", status)
+
+
+def parse_request_head(head: bytes) -> tuple[str, str, str, Headers]:
+    """A whole request head, blank line included, as method, target, version and headers.
+
+    The version is ``"HTTP/1.1"`` or another minor one. Values are decoded as ISO 8859-1.
+    Raises ``HandshakeError`` with status 400, or 505 for another major version (RFC 9112
+    sections 3 and 5).
+    """
+    line, _, fields = head.decode("latin-1").partition("\r\n")
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise HandshakeError(f"{excerpt(line)} is no HTTP request line", 400)
+    method, target, major, minor = match.groups()
+    if major != "1":
+        raise HandshakeError(f"HTTP/{major}.{minor} is not spoken here, only HTTP/1.1", 505)
+    return method, target, f"HTTP/1.{minor}", _parse_fields(fields)
+
+
+def parse_response_head(head: bytes) -> tuple[str, int, str, Headers]:
+    """A whole response head, blank line included, as version, status, reason and headers.
+
+    Raises ``HandshakeError`` with status 400 (RFC 9112 sections 4 and 5).
+    """
+    line, _, fields = head.decode("latin-1").partition("\r\n")
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None or match[1] != "1":
+        raise HandshakeError(f"{excerpt(line)} is no HTTP/1.1 status line", 400)
+    return f"HTTP/1.{match[2]}", int(match[3]), match[4] or "", _parse_fields(fields)
+
+
+def _parse_fields(text: str) -> Headers:
+    """The lines behind the start line, each with its CR LF, and the blank one."""
+    found = _FIELDS.findall(text)
+    # Each match is one whole line, because it begins behind a line feed and holds no other. So
+    # when there are as many as line feeds (but for the blank line's), nothing was skipped.
+    whole = text.endswith("\r\n\r\n") or text == "\r\n"
+    if not whole or len(found) != text.count("\n") - 1:
+        raise HandshakeError(_what_is_wrong(text), 400)
+    headers = Headers()
+    headers._pairs = pairs = [(name, value.strip(" \t")) for name, value in found]
+    index = headers._index
+    for name, value in pairs:
+        name = name.lower()
+        if name in index:
+            index[name].append(value)
+        else:
+            index[name] = [value]
+    return headers
+
+
+def _what_is_wrong(text: str) -> str:
+    lines = text.split("\r\n")[:-2]
+    for line in lines:
+        if _FIELD.fullmatch(line):
+            continue
+        if line.startswith((" ", "\t")):
+            return "a header continues on a second line, which RFC 9112 abolished"
+        name, colon, _ = line.partition(":")
+        if colon and name != name.rstrip(" \t") and _IS_TOKEN(name.rstrip(" \t")):
+            return f"there is a space before the colon of the header {excerpt(name.rstrip())}"
+        if colon and _IS_TOKEN(name):
+            return f"the header {excerpt(name)} contains a control character"
+        return f"{excerpt(line)} is no header"
+    return "the head does not end with an empty line"
+
+
+def excerpt(text: str, length: int = 60) -> str:
+    """The beginning of something that came from outside, escaped, fit for a log or an error."""
+    return ascii(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def format_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """A head as it goes over the wire, blank line included.
+
+    Raises ``ValueError`` for anything that would end a line early or is no header: a CR, LF or
+    other control character, a name that is no token, a character outside ISO 8859-1.
+    """
+    lines = [start_line]
+    for name, value in headers:
+        if not _IS_TOKEN(name):
+            raise ValueError(f"{excerpt(name)} is no name of a header")
+        lines.append(f"{name}: {value}")
+    wrong = _CONTROL.search("".join(lines))
+    if wrong:
+        culprit = next(line for line in lines if wrong[0] in line)
+        raise ValueError(f"{excerpt(culprit)} contains a control character")
+    try:
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{excerpt(error.object[error.start : error.end])} cannot stand in a header,"
+            " which is ISO 8859-1; encode it first, as the receiver expects it"
+        ) from None
+
+
+def has_token(values: Iterable[str], token: str) -> bool:
+    """Whether ``token`` (lower case) is in a list that may run over several lines, in any case.
+
+    For ``Connection`` and ``Upgrade``: what else is in the list, legal or not, is somebody else's.
+    """
+    for value in values:
+        if value.lower() == token:
+            return True
+        if "," in value and token in [item.strip(" \t") for item in value.lower().split(",")]:
+            return True
+    return False
+
+
+def parse_tokens(values: Iterable[str]) -> list[str]:
+    """The tokens of a list that may run over several lines (RFC 9110 section 5.6.1).
+
+    Empty elements are skipped. Raises ``HandshakeError`` (400) for what is no token.
+    """
+    tokens = []
+    for value in values:
+        for item in value.split(","):
+            token = item.strip(" \t")
+            if not token:
+                continue
+            if not _IS_TOKEN(token):
+                raise HandshakeError(f"{excerpt(token)} is no token in a list of tokens", 400)
+            tokens.append(token)
+    return tokens
+
+
+def parse_extensions(values: Iterable[str]) -> list[tuple[str, list[tuple[str, str | None]]]]:
+    """``Sec-WebSocket-Extensions``, over several lines: names, each with its parameters.
+
+    A quoted value is unquoted and has to be a token (RFC 6455 section 9.1). Raises
+    ``HandshakeError`` (400).
+    """
+    extensions: list[tuple[str, list[tuple[str, str | None]]]] = []
+    for value in values:
+        position = 0
+        while match := _extension_at(value, position):
+            parameters: list[tuple[str, str | None]] = []
+            extensions.append((match[1], parameters))
+            position = match.end()
+            while value.startswith(";", position):
+                match = _PARAMETER.match(value, position)
+                if match is None:
+                    raise _bad_extension(value, position)
+                parameters.append((match[1], _parameter_value(match)))
+                position = match.end()
+            if not value.startswith(",", position) and position < len(value):
+                raise _bad_extension(value, position)
+    return extensions
+
+
+def _extension_at(value: str, position: int) -> re.Match[str] | None:
+    """The next name; ``None`` at the end of the value."""
+    match = _EXTENSION.match(value, position)
+    if match is None:
+        raise _bad_extension(value, position)
+    return match if match[1] else None
+
+
+def _parameter_value(match: re.Match[str]) -> str | None:
+    if match[3] is None:
+        return match[2]
+    value = _ESCAPED.sub(r"\1", match[3])
+    if not _IS_TOKEN(value):
+        raise _bad_extension(match.string, match.start())
+    return value
+
+
+def _bad_extension(value: str, position: int) -> HandshakeError:
+    return HandshakeError(
+        f"Sec-WebSocket-Extensions is malformed at {excerpt(value[position:])}", 400
+    )
+
+
+def accept_key(key: str) -> str:
+    """``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2, step 5.4)."""
+    # Not a matter of security, so it works where SHA-1 is banned (FIPS).
+    digest = sha1(key.encode("latin-1") + GUID, usedforsecurity=False).digest()
+    return b2a_base64(digest, newline=False).decode("ascii")
