@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ws4py import reactor
 from ws4py.cli.common import USAGE, Failure
 
-__all__ = ["BACKENDS", "POLLERS", "Backend", "load", "names", "pollers", "version"]
+__all__ = ["BACKENDS", "POLLERS", "Backend", "find", "load", "names", "pollers", "version"]
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,18 @@ def version(distribution: str) -> str | None:
         return None
 
 
-def load(name: str, side: str) -> tuple[Backend, Any]:
-    """A backend and what to call. Raises ``Failure`` when what it needs is not installed."""
-    backend = next(each for each in BACKENDS if (each.name, each.side) == (name, side))
-    module, _, attribute = backend.target.partition(":")
+def find(name: str, side: str) -> Backend:
+    """The backend of that name."""
+    return next(each for each in BACKENDS if (each.name, each.side) == (name, side))
+
+
+def load(backend: Backend) -> Any:
+    """What to call. Raises ``Failure`` when what it needs is not installed."""
     if backend.needs is not None and version(backend.needs) is None:
         raise Failure(
-            f"the {name} backend needs the package {backend.needs}: "
+            f"the {backend.name} backend needs the package {backend.needs}: "
             f'pip install "ws4py[{backend.extra}]"',
             USAGE,
         )
-    return backend, getattr(importlib.import_module(module), attribute)
+    module, _, attribute = backend.target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -90,7 +90,7 @@ def seconds(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Connect, pump both ways until the connection is over, and say how that went."""
-    _, base = backends.load(options.backend, "client")
+    base = backends.load(backends.find(options.backend, "client"))
     screen = Screen()
     try:
         client = make_client(base, options, screen)

@@ -124,7 +124,7 @@ def serve(handler: type[WebSocket], what: str, options: argparse.Namespace) -> i
 
 def make_server(handler: type[WebSocket], options: argparse.Namespace) -> tuple[Any, str]:
     """A listening server, and in a few words how it works."""
-    backend, target = backends.load(options.backend, "server")
+    backend = backends.find(options.backend, "server")
     how, arguments = backend.name, {}
     if backend.polls:
         available = backends.pollers()
@@ -136,6 +136,7 @@ def make_server(handler: type[WebSocket], options: argparse.Namespace) -> tuple[
         raise Failure(f"--poller is for the managed backend, not for {backend.name}", USAGE)
     config = DEFAULT.replace(compression=None) if options.no_compression else DEFAULT
     tls = make_tls(options.cert, options.key)
+    target = backends.load(backend)
     try:
         server = target(handler, options.host, options.port, ssl=tls, config=config, **arguments)
     except OSError as exc:
