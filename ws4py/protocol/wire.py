@@ -156,6 +156,15 @@ class Assembly:
                 self.utf8.decode(piece, final)
             except UnicodeDecodeError as exc:
                 raise TextFrameEncodingException(f"text is not valid UTF-8: {exc.reason}") from None
+            if piece and 0xA0 <= piece[-1] < 0xC0:
+                self._refuse_surrogate()
+
+    def _refuse_surrogate(self) -> None:
+        """Python would wait for the third byte before it says that ED A0 is no character."""
+        assert self.utf8 is not None
+        begun = self.utf8.getstate()[0]
+        if len(begun) == 2 and begun[0] == 0xED and begun[1] >= 0xA0:
+            raise TextFrameEncodingException("text is not valid UTF-8: surrogate")
 
 
 class Decoder:
