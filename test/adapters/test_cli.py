@@ -360,6 +360,7 @@ def test_status_1_when_nobody_listens(run):
         ["no url"],
         ["-H", "no colon", "ws://127.0.0.1/"],
         ["--timeout", "0", "ws://127.0.0.1/"],
+        ["--ca", "missing.pem", "wss://127.0.0.1/"],
         [],
     ],
 )

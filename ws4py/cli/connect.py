@@ -35,7 +35,10 @@ the opening handshake, 4 the connection ended without a clean close"""
 def add_parsers(subparsers: Any) -> None:
     """Declare the subcommand."""
     parser = subparsers.add_parser(
-        "connect", help="talk to a server, by hand or in a pipe", description=__doc__, epilog=EPILOG
+        "connect",
+        help="talk to a server, by hand or in a pipe",
+        description="Send each line of standard input as a message, print each message as a line.",
+        epilog=EPILOG,
     )
     parser.add_argument("url", metavar="URL", help="ws://, wss://, ws+unix:// or wss+unix://")
     clients = backends.names("client")
@@ -56,7 +59,9 @@ def add_parsers(subparsers: Any) -> None:
         default=[],
         help="offer this subprotocol; may be repeated, best first",
     )
-    parser.add_argument("--ca", metavar="FILE", help="trust the authorities in this PEM file")
+    parser.add_argument(
+        "--ca", metavar="FILE", type=readable, help="trust the authorities in this PEM file"
+    )
     parser.add_argument("--insecure", action="store_true", help="do not verify the certificate")
     parser.add_argument("--no-compression", action="store_true", help="do not offer compression")
     parser.add_argument(
@@ -75,6 +80,15 @@ def header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError(f"not of the form 'Name: value': {text!r}")
     return name.strip(), value.strip()
+
+
+def readable(path: str) -> str:
+    """A file that can be read; TLS itself does not say which one it misses."""
+    try:
+        with open(path, "rb"):
+            return path
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {exc.strerror}") from exc
 
 
 def seconds(text: str) -> float:

@@ -24,7 +24,9 @@ ACCELERATORS = (("wsaccel", "wsaccel"), ("uvloop", "speed"))
 def add_parsers(subparsers: Any) -> None:
     """Declare the subcommand."""
     parser = subparsers.add_parser(
-        "doctor", help="say what this installation can do", description=__doc__
+        "doctor",
+        help="say what this installation can do",
+        description="Say what this installation can do, and what would let it do more.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
