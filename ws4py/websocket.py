@@ -211,7 +211,9 @@ class WebSocket:
         stream = self.stream
         if stream.buffered <= stream.config.high_water:
             return True
-        return stream.overflow(self._policy(transport))
+        admitted = stream.overflow(self._policy(transport))
+        transport.flush(self)  # if this was the end, its deadline runs from now on
+        return admitted
 
     def _policy(self, transport: Transport) -> str:
         """What happens above the high water; who must not wait cannot ``block``."""
