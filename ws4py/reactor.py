@@ -345,6 +345,7 @@ class Reactor:
         self.clock = clock
         self.running = False
         self.ident: int | None = None
+        self._waiting = False
         self._channels: dict[int, Channel] = {}
         self._alarms: list[tuple[float, int, Channel]] = []
         self._stale = 0
@@ -388,7 +389,8 @@ class Reactor:
     def call_soon(self, function: Callable[..., object], *args: object) -> None:
         """Call it on the reactor's thread, before it waits again."""
         self._calls.append((function, args))
-        if not self.in_thread():
+        # On its own thread too while it waits: that is a signal handler.
+        if self._waiting or not self.in_thread():
             self._waker.wake()
 
     def set_alarm(self, channel: Channel, when: float) -> None:
@@ -437,7 +439,10 @@ class Reactor:
     def turn(self, timeout: float | None = None) -> None:
         """Wait for something to do, for ``timeout`` seconds at most, and do it."""
         channels = self._channels
-        for fd, events in self.poller.wait(self._patience(timeout)):
+        self._waiting = True  # before looking how long: a signal may come in between
+        ready = self.poller.wait(self._patience(timeout))
+        self._waiting = False
+        for fd, events in ready:
             channel = channels.get(fd)
             if channel is None:
                 continue
