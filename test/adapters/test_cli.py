@@ -389,50 +389,59 @@ def test_status_4_when_the_connection_breaks(run):
     assert re.fullmatch(r"ws4py: the connection to ws://\S+ broke: .+\n", done.stderr)
 
 
-def test_when_the_server_closes_first_nobody_waits_for_the_keyboard(tmp_path, env):
+@pytest.fixture
+def piped(tmp_path, env):
+    """Start the command with pipes that stay open: ``piped("connect", url)``."""
+    programs = []
+
+    def starter(*args: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        programs.append(
+            subprocess.Popen(
+                ["ws4py", *args],
+                cwd=tmp_path,
+                env=env,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                text=True,
+            )
+        )
+        return programs[-1]
+
+    yield starter
+    for program in programs:
+        program.kill()
+        program.wait()
+        for stream in (program.stdin, program.stdout, program.stderr):
+            stream.close()
+
+
+def test_when_the_server_closes_first_nobody_waits_for_the_keyboard(piped):
     class Bye(WebSocket):
         def opened(self):
             self.send("hello")
             self.close(1000, "that was all")
 
     with serving(Bye) as url:
-        program = subprocess.Popen(
-            ["ws4py", "connect", url],
-            cwd=tmp_path,
-            env=env,
-            stdin=subprocess.PIPE,  # and never closed
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert program.wait(TIMEOUT) == 0
-            assert program.stdout.read() == "hello\n"
-            assert program.stderr.read() == "closed by the server: 1000 that was all\n"
-        finally:
-            program.kill()
-            for pipe in (program.stdin, program.stdout, program.stderr):
-                pipe.close()
+        program = piped("connect", url)
+        assert program.wait(TIMEOUT) == 0
+    assert program.stdout.read() == "hello\n"
+    assert program.stderr.read() == "closed by the server: 1000 that was all\n"
 
 
-def test_a_reader_that_has_enough_ends_it(tmp_path, env):
+def test_a_reader_that_has_enough_ends_it(piped):
     class Chatter(WebSocket):
         def opened(self):
             for number in range(20_000):
                 self.send(f"line {number}")
 
     with serving(Chatter) as url:
-        done = subprocess.run(
-            f"sleep 20 | (ws4py connect {url}; echo status $? >&2) | head -n 1",
-            shell=True,
-            cwd=tmp_path,
-            env=env | {"PATH": env["PATH"]},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-        )
-    assert done.stdout == "line 0\n"
-    assert done.stderr == "status 0\n"
+        program = piped("connect", url)
+        assert program.stdout.readline() == "line 0\n"
+        program.stdout.close()
+        assert program.wait(TIMEOUT) == 0
+    assert program.stderr.read() == ""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")

@@ -206,6 +206,8 @@ class Site:
 
     def announce(self, text: str) -> None:
         """Somebody came, went or has a new name."""
+        if self._stopping.is_set():
+            return  # all leave at once: nobody wants to read that
         people = self.visitors(Chat)
         entry = {"kind": "system", "text": text, "people": len(people)}
         send_to_all(people, json.dumps(entry), f"* {text}")
