@@ -143,7 +143,7 @@ class WebSocketManager:
             was_running, self.running = self.running, False
             reactor = self._reactor
         if reactor is not None:
-            if was_running:
+            if was_running or reactor.ident is not None or self.is_alive():
                 reactor.call_soon(lambda: None)
             else:
                 for ws in self:
