@@ -1,0 +1,332 @@
+"""Every backend that the conformance tests run over: one entry each.
+
+A server backend starts a handler class with the options of ``BaseServer``; a client backend
+connects hooks to a URL. What a backend cannot do is data, an option or an ability with the
+reason; tests that need it skip with that reason. Nothing here knows what is tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import make_server
+
+import pytest
+from rawpeer import RawClient, RawHead
+from waiting import TIMEOUT, wait_for
+
+from ws4py.client import WebSocketBaseClient
+from ws4py.client.threadedclient import WebSocketClient
+from ws4py.manager import EPollPoller, PollPoller, SelectPoller, WebSocketManager
+from ws4py.protocol.config import Config
+from ws4py.server import threadedserver, wsgirefserver
+from ws4py.server.managedserver import WebSocketServer
+
+#: Short deadlines: a test that runs into one shall not take long.
+QUICK = Config(open_timeout=5.0, close_timeout=2.0)
+
+#: What the behaviours are crossed with where that is cheap.
+LINKS = ("tcp", "tls", "unix")
+
+
+class _Backend:
+    name: str
+    cannot: Mapping[str, str]
+
+    def need(self, *abilities: str) -> None:
+        """Skip the test unless the backend has these abilities."""
+        for ability in abilities:
+            if ability in self.cannot:
+                pytest.skip(f"{self.name} has no {ability}: {self.cannot[ability]}")
+
+
+# -- servers -------------------------------------------------------------------------------
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    #: A port on 127.0.0.1, or the path of a Unix socket.
+    address: int | str
+    #: Close all connections with 1001 and wait for the end.
+    stop: Callable[[], Any]
+    #: Send to every connection; ``None`` where there is no such thing.
+    broadcast: Callable[..., Any] | None = None
+    #: What clients trust, if TLS is spoken.
+    tls: ssl.SSLContext | None = None
+
+    def url(self, target: str = "/") -> str:
+        """For clients that take a URL."""
+        scheme = "ws" if self.tls is None else "wss"
+        if isinstance(self.address, str):
+            return f"{scheme}+unix://{self.address}:{target}"
+        return f"{scheme}://localhost:{self.address}{target}"
+
+    def connect(self, **how: Any) -> RawClient:
+        """A raw peer, TLS done, nothing said yet."""
+        return RawClient.connect(self.address, tls=self.tls, **how)
+
+    def peer(
+        self,
+        target: str = "/",
+        headers: dict[str, str | None] | None = None,
+        *,
+        extra: bytes = b"",
+        **how: Any,
+    ) -> RawClient:
+        """A raw peer after its opening handshake, with ``extra`` bytes right behind it."""
+        client = self.connect(**how)
+        try:
+            client.handshake(target, headers, extra=extra)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def answer_to(self, request: bytes, **how: Any) -> RawHead:
+        """The head of the answer to a whole request; the connection is closed after it."""
+        with self.connect(**how) as client:
+            client.send(request)
+            head = client.read_head()
+            client.read_to_eof()
+            return head
+
+
+@dataclass(frozen=True)
+class ServerBackend(_Backend):
+    name: str
+    #: ``start(handler, **options)``; ``stop()`` of what it returns leaves nothing behind.
+    start: Callable[..., Served]
+    #: Options of ``BaseServer``, ``broadcast``, and some habits: ability → why not.
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+    def serve(self, handler: Any, tls: ssl.SSLContext | None = None, **options: Any) -> Served:
+        """Start, unless an option is among what it cannot."""
+        self.need(*options)
+        options.setdefault("config", QUICK)
+        served = self.start(handler, **options)
+        served.tls = tls
+        return served
+
+
+def managed(poller: Callable[[], Any]) -> Callable[..., Served]:
+    """The flagship, with this kind of poller."""
+
+    def start(handler: Any, **options: Any) -> Served:
+        server = WebSocketServer(handler, poller=poller(), **options)
+        server.start()
+        address = server.port if server.port is not None else server.addresses[0]
+        return Served(address, server.close, server.manager.broadcast)
+
+    return start
+
+
+def _threaded(handler: Any, **options: Any) -> Served:
+    server = threadedserver.WebSocketServer(handler, **options)
+    server.start()
+    address = server.port if server.port is not None else server.addresses[0]
+    return Served(address, server.close, server.broadcast)
+
+
+class _WSGIServer(ThreadingMixIn, wsgirefserver.WSGIServer):
+    """With a thread for each request, so that a slow one does not delay the others."""
+
+    request_queue_size = 128
+
+
+class _QuietRequestHandler(wsgirefserver.WebSocketWSGIRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def _wsgiref(handler: Any, **options: Any) -> Served:
+    context = options.pop("ssl", None)
+    application = wsgirefserver.WebSocketWSGIApplication(
+        handler_cls=handler, protocols=options.pop("protocols", None), **options
+    )
+    server = make_server(
+        "127.0.0.1",
+        0,
+        app=application,
+        server_class=_WSGIServer,
+        handler_class=_QuietRequestHandler,
+    )
+    if context is not None:
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    server.initialize_websockets_manager()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="wsgiref")
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        thread.join(TIMEOUT)
+        server.server_close()
+
+    return Served(server.server_port, stop, server.manager.broadcast)
+
+
+_WSGIREF_CANNOT = {
+    "unix_path": "wsgiref listens on TCP only",
+    "process_request": "the WSGI application around ours answers ordinary requests",
+    "extra_headers": "the WSGI application around ours adds headers",
+    "open_timeout": "http.server reads the head; its timeout is one for each pause",
+    "strict heads": "http.server reads the head, and is lenient",
+    "cutting handshakes": "socketserver waits for its threads, until their timeout",
+}
+
+SERVERS = (
+    ServerBackend("managed-epoll", managed(EPollPoller)),
+    ServerBackend("managed-poll", managed(PollPoller)),
+    ServerBackend("managed-select", managed(SelectPoller)),
+    ServerBackend("threaded", _threaded),
+    ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
+)
+
+
+# -- clients -------------------------------------------------------------------------------
+
+
+@dataclass
+class Connected:
+    """A client that is driven by something."""
+
+    ws: Any
+    #: Wait for the driver to end after the connection has; raises after the deadline.
+    join: Callable[[float], Any]
+    #: End everything at once.
+    stop: Callable[[], Any]
+
+    @property
+    def log(self) -> Any:
+        """What its hooks were called with (see ``hooks``)."""
+        return self.ws.log
+
+    def wait_closed(self, timeout: float = TIMEOUT) -> tuple[int, str]:
+        """Code and reason of ``closed()``, once it has returned and the driver is done."""
+        code, reason = self.log.wait("closed", timeout=timeout)
+        wait_for(lambda: self.ws.terminated, timeout)
+        self.join(timeout)
+        return code, reason
+
+
+@dataclass(frozen=True)
+class ClientBackend(_Backend):
+    name: str
+    #: ``connect(hooks, url, **options)``: ``hooks`` is a mixin to be put before the client class.
+    #: Raises what ``connect()`` raises, leaving nothing behind.
+    start: Callable[..., Connected]
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+    def connect(self, hooks: type, url: str, tls: Any = None, **options: Any) -> Connected:
+        """Connect; ``tls`` is the context to verify the server with."""
+        options.setdefault("config", QUICK)
+        if tls is not None:
+            options["ssl_options"] = {"ssl_context": tls, "server_hostname": "localhost"}
+        return self.start(hooks, url, **options)
+
+
+def _client(hooks: type, base: type, url: str, **options: Any) -> Any:
+    return type(hooks.__name__, (hooks, base), {})(url, **options)
+
+
+def _join(thread: threading.Thread) -> Callable[[float], None]:
+    def join(timeout: float) -> None:
+        thread.join(timeout)
+        assert not thread.is_alive(), f"{thread.name} still runs after {timeout} s"
+
+    return join
+
+
+def _threaded_client(hooks: type, url: str, **options: Any) -> Connected:
+    ws = _client(hooks, WebSocketClient, url, **options)
+    ws.daemon = True
+    ws.connect()
+
+    def stop() -> None:
+        ws.close_connection()
+        ws.run_forever()
+
+    return Connected(ws, _join(ws._th), stop)
+
+
+def _client_run_by_hand(hooks: type, url: str, **options: Any) -> Connected:
+    ws = _client(hooks, WebSocketBaseClient, url, **options)
+    ws.connect()
+    thread = threading.Thread(target=ws.run, name="test-run", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        ws.close_connection()
+        _join(thread)(TIMEOUT)
+
+    return Connected(ws, _join(thread), stop)
+
+
+def _client_under_manager(poller: Callable[[], Any]) -> Callable[..., Connected]:
+    def start(hooks: type, url: str, **options: Any) -> Connected:
+        manager = WebSocketManager(poller())
+
+        class Managed(WebSocketBaseClient):
+            def handshake_ok(self) -> None:
+                manager.add(self)
+
+        manager.start()
+
+        def stop() -> None:
+            manager.stop()
+            manager.join(TIMEOUT)
+            assert not manager.is_alive()
+
+        try:
+            ws = _client(hooks, Managed, url, **options)
+            ws.connect()
+        except BaseException:
+            stop()
+            raise
+        return Connected(ws, lambda timeout: wait_for(lambda: ws not in manager, timeout), stop)
+
+    return start
+
+
+_OPENED_IN_CONNECT = {
+    "one thread": "connect() calls opened(), as in 0.6, before anything drives it"
+}
+
+CLIENTS = (
+    ClientBackend("threaded", _threaded_client),
+    ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
+    ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
+    ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
+)
+
+
+@contextlib.contextmanager
+def websockets_server(handler: Callable[[Any], Any], **options: Any) -> Iterator[str]:
+    """A server of the ``websockets`` package; gives its URL.
+
+    ``options`` as for its ``serve()``; ``ssl=`` makes it speak TLS, ``path=`` a Unix socket.
+    """
+    sync = pytest.importorskip("websockets.sync.server")
+    path = options.pop("path", None)
+    if path is not None:
+        server = sync.unix_serve(handler, path, **options)
+        url = f"ws+unix://{path}"
+    else:
+        server = sync.serve(handler, "127.0.0.1", 0, **options)
+        scheme = "wss" if options.get("ssl") else "ws"
+        url = f"{scheme}://localhost:{server.socket.getsockname()[1]}"
+    thread = threading.Thread(target=server.serve_forever, name="websockets-server")
+    thread.start()
+    try:
+        yield url
+    finally:
+        server.shutdown()
+        thread.join(TIMEOUT)
