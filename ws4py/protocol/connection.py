@@ -255,7 +255,6 @@ class Connection:
         decoder.max_fragments = config.max_fragments
         decoder.inflater = deflate
         self._last_received = self.clock()
-        self.config = config
         self.keep_alive(config)
 
     def keep_alive(self, config: Config) -> None:
