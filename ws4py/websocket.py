@@ -8,9 +8,11 @@ This module must never know sockets, threads, loops or frameworks.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ws4py.exc import ConnectionClosed
 from ws4py.messaging import CloseControlMessage, Message, PingControlMessage, PongControlMessage
 from ws4py.protocol.config import Config
 from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
@@ -298,7 +300,12 @@ class WebSocket:
 
     def _hook_failed(self, hook: str) -> None:
         """An error in the user's code harms its own connection only."""
-        logger.exception("error in %s.%s() of %r", type(self).__name__, hook, self)
+        name = f"{type(self).__name__}.{hook}()"
+        if self.stream.state is not OPEN and isinstance(sys.exc_info()[1], ConnectionClosed):
+            # The end came while it was about to send: no fault of anybody's.
+            logger.debug("%s sent to %r, which is closing", name, self)
+            return
+        logger.exception("error in %s of %r", name, self)
         self._fail("internal error")
 
     # -- driving it yourself, as in 0.6 ----------------------------------------------------

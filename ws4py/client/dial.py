@@ -237,3 +237,10 @@ def _start_tls(sock: socket.socket, uri: Uri, deadline: Deadline, options: dict[
         return context.wrap_socket(sock, **extra)
     except TimeoutError:
         raise deadline.missed("the TLS handshake") from None
+    except ssl.SSLError as exc:
+        if exc.reason not in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+            raise
+        plain = str(uri).replace("wss", "ws", 1)
+        raise ssl.SSLError(
+            exc.errno, f"{deadline.address} does not answer with TLS: did you mean {plain}?"
+        ) from exc

@@ -524,6 +524,7 @@ class Connection:
         """Bytes that have to leave before everything else: a server's handshake response."""
         self._out.insert(0, data)
         self._queued += len(data)
+        self.bytes_out -= len(data)  # not the connection's: counts the day it is taken
 
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
         frame = encode_frame(opcode, payload, fin, rsv1, new_key() if self.always_mask else None)

@@ -190,9 +190,12 @@ class _Opening(Channel):
 
     def _write(self) -> None:
         """The answer to what is no WebSocket handshake."""
-        while self._answer:
+        try:
+            while self._answer:
+                self._answer = self._answer[self.sock.send(self._answer) :]
+        except BlockingIOError:
             self._watch(WRITE)
-            self._answer = self._answer[self.sock.send(self._answer) :]
+            return
         end_output(self.sock)
         self._watch(READ)
         self._step = self._linger

@@ -1,0 +1,273 @@
+"""What is peculiar to the managed server: one thread for everything.
+
+What all servers have in common is in ``test/conformance``.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rawpeer import TEXT, RawClient, make_frame
+from running import ROOT
+from waiting import wait_for
+
+from ws4py.manager import WebSocketManager
+from ws4py.protocol.config import Config
+from ws4py.protocol.handshake import Request, Response
+from ws4py.server.managedserver import WebSocketServer, serve
+from ws4py.websocket import EchoWebSocket, WebSocket
+
+
+def echo(port: int | str, text: str = "hello") -> str:
+    with RawClient.connect(port) as peer:
+        peer.handshake()
+        peer.text(text)
+        return peer.read_frame().payload.decode()
+
+
+def test_all_hooks_run_on_the_servers_thread() -> None:
+    idents: set[int] = set()
+
+    class Handler(WebSocket):
+        def opened(self) -> None:
+            idents.add(threading.get_ident())
+
+        received_message = closed = lambda self, *args: idents.add(threading.get_ident())
+
+    with WebSocketServer(Handler) as server:
+        with RawClient.connect(server.port) as peer:
+            peer.handshake()
+            peer.text("x")
+            peer.close_frame()
+            peer.read_close()
+        wait_for(lambda: not len(server.manager))
+        assert len(idents) == 1
+        assert threading.get_ident() not in idents
+
+
+def test_hundreds_of_stalled_handshakes_cost_no_threads() -> None:
+    with WebSocketServer(EchoWebSocket) as server:
+        before = threading.active_count()
+        stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+        for sock in stalled:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        assert echo(server.port) == "hello"
+        assert threading.active_count() == before
+        for sock in stalled:
+            sock.close()
+        wait_for(lambda: not server._openings)
+
+
+def test_a_stalled_handshake_ends_at_its_own_deadline() -> None:
+    config = Config(open_timeout=0.2)
+    with (
+        WebSocketServer(EchoWebSocket, config=config) as server,
+        RawClient.connect(server.port) as peer,
+    ):
+        peer.send(b"GET / HTTP/1.1\r\n")
+        assert b"408" in peer.read_to_eof()
+
+
+def test_running_out_of_descriptors_pauses_accepting_and_recovers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Poor:
+        """A listening socket of a process that has no descriptors left, for a while."""
+
+        def __init__(self, listener: socket.socket) -> None:
+            self.listener = listener
+            self.refusals = 1
+
+        def accept(self) -> Any:
+            if self.refusals:
+                self.refusals -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.listener.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.listener, name)
+
+    server = WebSocketServer(EchoWebSocket)
+    poor = Poor(server.listeners[0])
+    server.listeners[0] = poor  # type: ignore[call-overload]
+    with server:
+        assert echo(server.port) == "hello"
+        assert poor.refusals == 0
+    assert "Too many open files" in caplog.text
+
+
+def test_several_hosts_share_one_port() -> None:
+    with WebSocketServer(EchoWebSocket, ["127.0.0.1", "127.0.0.2"]) as server:
+        assert [address[1] for address in server.addresses] == [server.port] * 2
+        assert echo(server.port) == "hello"
+        with RawClient.connect(("127.0.0.2", server.port)) as peer:
+            peer.handshake()
+
+
+def test_sockets_made_elsewhere_are_used() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with WebSocketServer(EchoWebSocket, sockets=[listener]) as server:
+        assert server.port == listener.getsockname()[1]
+        assert echo(server.port) == "hello"
+
+
+def test_a_dead_servers_unix_socket_is_replaced_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(path)
+    dead.close()
+    with WebSocketServer(EchoWebSocket, unix_path=path):
+        assert echo(path) == "hello"
+        with pytest.raises(OSError, match="another program listens there"):
+            WebSocketServer(EchoWebSocket, unix_path=path)
+        assert echo(path) == "hello"
+    assert not Path(path).exists()
+
+
+def test_a_taken_port_is_said_so() -> None:
+    with (
+        WebSocketServer(EchoWebSocket) as server,
+        pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{server.port}.*another port"),
+    ):
+        WebSocketServer(EchoWebSocket, port=server.port)
+
+
+def test_a_closed_server_cannot_be_started_again() -> None:
+    server = serve(EchoWebSocket)
+    server.close()
+    with pytest.raises(RuntimeError, match="make a new one"):
+        server.start()
+
+
+def test_a_failing_process_request_is_answered_with_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(request: Request) -> Response | None:
+        raise RuntimeError("no answer today")
+
+    with (
+        WebSocketServer(EchoWebSocket, process_request=broken) as server,
+        RawClient.connect(server.port) as peer,
+    ):
+        peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert peer.read_to_eof().startswith(b"HTTP/1.1 500 ")
+    assert "no answer today" in caplog.text
+
+
+def test_a_large_page_reaches_a_reader_that_takes_its_time() -> None:
+    page = "x" * 5_000_000
+
+    def answer(request: Request) -> Response:
+        return Response.text(200, page)
+
+    with (
+        WebSocketServer(EchoWebSocket, process_request=answer) as server,
+        RawClient.connect(server.port, receive_buffer=4096) as peer,
+    ):
+        peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert echo_refused(server.port)
+        assert peer.read_to_eof().endswith(b"x" * 1000)
+
+
+def echo_refused(port: int) -> bool:
+    """Another client is answered while the first still reads."""
+    with RawClient.connect(port) as peer:
+        peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        return b"200" in peer.read_to_eof()
+
+
+def test_what_opened_sends_follows_the_101_in_one_write() -> None:
+    class Greeter(WebSocket):
+        def opened(self) -> None:
+            self.send("hello")
+            self.send("world")
+
+    with WebSocketServer(Greeter) as server, RawClient.connect(server.port) as peer:
+        peer.handshake()
+        assert [peer.read_frame().payload for _ in range(2)] == [b"hello", b"world"]
+
+
+def test_one_write_answers_one_segment() -> None:
+    writes: list[int] = []
+
+    class Handler(EchoWebSocket):
+        def opened(self) -> None:
+            transport: Any = self.transport
+            transport.sock = Counting(transport.sock, writes)
+
+    class Counting:
+        def __init__(self, sock: Any, writes: list[int]) -> None:
+            self.sock = sock
+            self.writes = writes
+
+        def send(self, data: Any) -> int:
+            self.writes.append(len(data))
+            return self.sock.send(data)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.sock, name)
+
+    with WebSocketServer(Handler) as server, RawClient.connect(server.port) as peer:
+        peer.handshake()
+        writes.clear()
+        frame = make_frame(TEXT, b"0123456789abcdef", key=b"key!")
+        peer.send(frame * 16)
+        for _ in range(16):
+            assert peer.read_frame().payload == b"0123456789abcdef"
+        assert writes == [16 * 18]
+
+
+def test_flush_writes_before_the_hook_returns() -> None:
+    go_on = threading.Event()
+
+    class Handler(WebSocket):
+        def received_message(self, message: Any) -> None:
+            self.send("now")
+            self.flush()
+            assert go_on.wait(10)
+
+    with WebSocketServer(Handler) as server, RawClient.connect(server.port) as peer:
+        peer.handshake()
+        peer.text("?")
+        assert peer.read_frame().payload == b"now"
+        go_on.set()
+
+
+def test_a_signal_ends_an_idle_server_at_once() -> None:
+    script = """
+import signal, os, threading, time
+from ws4py.server.managedserver import serve
+from ws4py.websocket import EchoWebSocket
+server = serve(EchoWebSocket)
+signal.signal(signal.SIGTERM, lambda *_: server.close())
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+started = time.monotonic()
+server.serve_forever()
+print(time.monotonic() - started < 3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_manager_can_be_started_again() -> None:
+    manager = WebSocketManager()
+    for _ in range(2):
+        manager.start()
+        a, b = socket.socketpair()
+        with RawClient(b) as peer:
+            manager.add(EchoWebSocket(a))
+            peer.text("hello")
+            assert peer.read_frame().payload == b"hello"
+            manager.stop()
+            manager.join(10)
+        assert not manager.is_alive()
+        assert len(manager) == 0
