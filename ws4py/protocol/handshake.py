@@ -17,7 +17,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,6 +32,7 @@ from ws4py.protocol.headers import (
     excerpt,
     format_head,
     has_token,
+    is_token,
     parse_extensions,
     parse_request_head,
     parse_response_head,
@@ -74,6 +75,12 @@ _TLS_RECORDS = (0x15, 0x16)  # alert, handshake
 
 Origins = Sequence["str | re.Pattern[str] | None"]
 OriginCheck = Callable[["str | None", "Request"], bool]
+
+
+def _refuse_text(name: str, value: object) -> None:
+    """A text is a sequence of texts too, so it would be taken for a list of letters."""
+    if isinstance(value, str):
+        raise TypeError(f"{name} has to be a list: [{value!r}]")
 
 
 # -- what goes over the wire ---------------------------------------------------------------
@@ -272,8 +279,8 @@ class ServerHandshake:
         ``extra_headers`` go into a 101. A hook may raise ``HandshakeError`` to refuse with its
         status, headers and body; other exceptions are logged and answered with 500.
         """
-        if isinstance(origins, str):
-            raise TypeError(f"origins has to be a list: [{origins!r}]")
+        _refuse_text("origins", origins)
+        _refuse_text("protocols", protocols)
         self._config = config
         self._protocols = protocols
         self._select = select_subprotocol
@@ -379,7 +386,8 @@ class ServerHandshake:
             logger.exception("this answer cannot be sent")
             response = Response.text(500, "500 Internal Server Error\n")
         if self.request is not None and self.request.method == "HEAD":
-            response.omit_body = True
+            # A copy: a hook may give the same object to everybody.
+            response = replace(response, omit_body=True)
         self.deadline = None
         self.response = response
 
@@ -593,6 +601,7 @@ class ClientHandshake:
         a page on the same server. ``key``: base64 of 16 bytes, by default random. Raises
         ``ValueError`` for what cannot stand in a request.
         """
+        _refuse_text("protocols", protocols)
         self._config = config
         self._clock = clock
         self.uri = uri
@@ -636,6 +645,11 @@ class ClientHandshake:
         """RFC 6455 section 4.1, in the order of ws4py 0.6."""
         uri, compression = self.uri, self._config.compression
         key = base64.b64encode(os.urandom(16)) if key is None else key
+        if not _KEY(key.decode("latin-1")):
+            raise ValueError(f"key has to be 16 bytes in base64, not {key!r}")
+        for name in protocols:
+            if not is_token(name):
+                raise ValueError(f"{name!r} is no name of a subprotocol (RFC 6455 section 4.1)")
         standard = [
             ("Host", uri.host_header),
             ("Connection", "Upgrade"),
@@ -757,7 +771,7 @@ class ClientHandshake:
         """The 101 (RFC 6455 section 4.1); sets what was agreed upon."""
         if not _MODERN(version):
             raise self._broken("is in HTTP/1.0, which knows no upgrades")
-        if [value.lower() for value in parse_tokens(headers.get_all("upgrade"))] != ["websocket"]:
+        if [name.lower() for name in _names(headers.get_all("upgrade"))] != ["websocket"]:
             raise self._broken("does not upgrade to WebSocket")
         if not has_token(headers.get_all("connection"), "upgrade"):
             raise self._broken("does not say 'Connection: Upgrade'")
@@ -766,7 +780,7 @@ class ClientHandshake:
             raise self._broken("has a wrong Sec-WebSocket-Accept: another request's, or a cache's?")
         chosen = headers.get_all("sec-websocket-protocol")
         if chosen:
-            offered = parse_tokens(self._sent.get_all("sec-websocket-protocol"))
+            offered = _names(self._sent.get_all("sec-websocket-protocol"))
             if len(chosen) > 1 or chosen[0] not in offered:
                 raise self._broken(f"chose subprotocol {excerpt(', '.join(chosen))}, not offered")
             self.subprotocol = chosen[0]
@@ -813,6 +827,11 @@ class ClientHandshake:
         response.body = _dechunked(body) if self._chunked else body
         text = _explain(self.uri, response, self._reason)
         return HandshakeError(text, response.status, response.headers.items(), response.body)
+
+
+def _names(values: Iterable[str]) -> list[str]:
+    """The elements of a list, whatever they are: they are compared and nothing else."""
+    return [name for name in (item.strip(" \t") for item in ",".join(values).split(",")) if name]
 
 
 def _dechunked(body: bytes) -> bytes:

@@ -25,6 +25,7 @@ __all__ = [
     "excerpt",
     "format_head",
     "has_token",
+    "is_token",
     "parse_extensions",
     "parse_request_head",
     "parse_response_head",
@@ -272,6 +273,11 @@ def format_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
             f"{excerpt(error.object[error.start : error.end])} cannot stand in a header,"
             " which is ISO 8859-1; encode it first, as the receiver expects it"
         ) from None
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` can be a name: of a header, a subprotocol, an extension."""
+    return _IS_TOKEN(text) is not None
 
 
 def has_token(values: Iterable[str], token: str) -> bool:
