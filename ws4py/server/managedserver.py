@@ -16,7 +16,8 @@ from ws4py.manager import WebSocketManager
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Response, ServerHandshake
 from ws4py.reactor import READ, WRITE, Channel, Reactor
-from ws4py.server import FAREWELL, ReactorServer
+from ws4py.server import FAREWELL
+from ws4py.server.reactorserver import ReactorServer
 from ws4py.transport import READ_SIZE, close_socket, end_output
 from ws4py.websocket import WebSocket
 

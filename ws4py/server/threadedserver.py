@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Response
 from ws4py.reactor import Reactor
-from ws4py.server import FAREWELL, LAST_WORDS, ReactorServer
+from ws4py.server import FAREWELL, LAST_WORDS
+from ws4py.server.reactorserver import ReactorServer
 from ws4py.transport import READ_SIZE, close_socket, drive_handshake, end_output
 from ws4py.websocket import WebSocket, to_bytes
 
@@ -178,8 +179,10 @@ class _Connection(threading.Thread):
             except Exception:
                 response = server.failed(handshake)
             else:
-                ws.flush()  # the response, before opened() takes its time
+                transport = ws.transport  # made here, before another thread can see the websocket
                 self.ws = ws
+                with transport.lock:
+                    transport.flush(ws)  # the response, before opened() takes its time
                 return
         self._refuse(response)
 
