@@ -689,8 +689,8 @@ def drive_handshake(
         except TimeoutError:
             handshake.tick()
             continue
-        except ssl.SSLEOFError:
-            data = b""
+        except (ssl.SSLEOFError, ConnectionResetError):
+            data = b""  # what came before may explain it
         if data:
             handshake.receive_data(data)
         else:

@@ -35,6 +35,7 @@ FLOORS = {
     "ws4py.protocol.mask": 0,
     "ws4py.protocol.uri": 0,
     "ws4py.protocol.headers": 0,
+    "ws4py.protocol.http": 0,
     "ws4py.protocol.connection": 1,
     "ws4py.protocol.handshake": 1,
     "ws4py.protocol.deflate": 1,

@@ -16,11 +16,9 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from ws4py.exc import ConnectionTimeout, HandshakeError
 from ws4py.protocol.config import DEFAULT, Config
@@ -38,10 +36,11 @@ from ws4py.protocol.headers import (
     parse_response_head,
     parse_tokens,
 )
+from ws4py.protocol.http import REASONS, Request, Response
 from ws4py.protocol.uri import Uri
 
 if TYPE_CHECKING:
-    from time import struct_time
+    pass
 
 __all__ = [
     "SAME_ORIGIN",
@@ -58,16 +57,11 @@ logger = logging.getLogger("ws4py.handshake")
 VERSIONS = ("13", "8")
 #: How much of the page that comes with a refusal a client keeps.
 MAX_BODY = 64 * 1024
-#: Browsers bound a cookie to this many bytes; unquoting a longer one is not worth the work.
-MAX_COOKIE = 4096
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
-_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _MODERN = re.compile(r"HTTP/1\.[1-9]").fullmatch
 # RFC 3986 section 3.2.2, without the comma: joined lines, not one host, are what has one.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]*)?").fullmatch
-_TARGET = re.compile(r"(?:(?:http|ws)s?://([^/?]+))?(/[^?]*)?(?:\?.*)?", re.IGNORECASE).fullmatch
 # 22 digits of base64 hold 16 bytes and four spare bits, which decoders ignore.
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,19}").fullmatch
@@ -81,141 +75,6 @@ def _refuse_text(name: str, value: object) -> None:
     """A text is a sequence of texts too, so it would be taken for a list of letters."""
     if isinstance(value, str):
         raise TypeError(f"{name} has to be a list: [{value!r}]")
-
-
-# -- what goes over the wire ---------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Request:
-    """The head of a request. Nothing in it is checked yet but its syntax."""
-
-    method: str
-    #: As sent: usually path and query, sometimes a whole URL (RFC 9112 section 3.2).
-    target: str
-    version: str
-    headers: Headers
-    secure: bool = False
-    #: The peer's address, whatever that is on the transport.
-    peer: Any = None
-
-    @property
-    def path(self) -> str:
-        """The path as sent, still percent-encoded; ``""`` when the target has none (``*``)."""
-        match = _TARGET(self.target)
-        return (match[2] or ("/" if match[1] else "")) if match else ""
-
-    @property
-    def query(self) -> str:
-        """What follows the first ``?`` of the target, as sent."""
-        return self.target.partition("?")[2]
-
-    @property
-    def host(self) -> str:
-        """Host and port that the client asked for; the target's go before the header's."""
-        match = _TARGET(self.target)
-        return (match and match[1]) or self.headers.get("host") or ""
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The cookies by name; the first of a name wins (RFC 6265 section 5.4: most specific)."""
-        cookies: dict[str, str] = {}
-        for line in self.headers.get_all("cookie"):
-            for pair in line.split(";"):
-                name, equals, value = pair.partition("=")
-                if equals:
-                    cookies.setdefault(name.strip(" \t"), _unquoted(value.strip(" \t")))
-        return cookies
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, Any]) -> Request:
-        """A request that a WSGI server has read (PEP 3333)."""
-        headers = Headers()
-        for key, value in environ.items():
-            if key.startswith("HTTP_"):
-                headers.add(key[5:].replace("_", "-").title(), value)
-            elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-                headers.add(key.replace("_", "-").title(), value)
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        query = environ.get("QUERY_STRING")
-        address = environ.get("REMOTE_ADDR")
-        return cls(
-            environ["REQUEST_METHOD"],
-            quote(path or "/", safe="/:;@&=+$,!~*'()", encoding="latin-1")
-            + (f"?{query}" if query else ""),
-            environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
-            headers,
-            secure=environ.get("wsgi.url_scheme") in ("https", "wss"),
-            peer=(address, int(environ.get("REMOTE_PORT") or 0)) if address else None,
-        )
-
-
-def _unquoted(value: str) -> str:
-    if not value.startswith('"') or len(value) > MAX_COOKIE:
-        return value
-    # Imported here because few cookies are quoted. Its backslashes are those of http.cookies.
-    from http.cookies import SimpleCookie
-
-    return str(SimpleCookie().value_decode(value)[0])
-
-
-@dataclass(slots=True)
-class Response:
-    """An answer, 101 or a refusal. For hooks there are ``Response.text`` and ``Response.html``."""
-
-    status: int
-    headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
-    #: The answer to HEAD says how long the body would be and has none.
-    omit_body: bool = False
-
-    @classmethod
-    def text(cls, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """A page of plain text."""
-        return cls._page(status, text, headers, "text/plain")
-
-    @classmethod
-    def html(cls, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """A page of HTML; escaping what came from outside is up to the caller."""
-        return cls._page(status, text, headers, "text/html")
-
-    @classmethod
-    def _page(
-        cls, status: int, text: str, headers: Iterable[tuple[str, str]], kind: str
-    ) -> Response:
-        complete = Headers(headers)
-        if "content-type" not in complete:
-            complete.add("Content-Type", f"{kind}; charset=utf-8")
-        return cls(status, complete, text.encode("utf-8"))
-
-    def serialize(self, *, now: Callable[[], struct_time] = time.gmtime) -> bytes:
-        """The bytes to write. ``now`` gives the present moment in UTC, for the ``Date``.
-
-        Everything but a 101 ends the connection and says so. Raises ``ValueError`` for a header
-        that would break the answer apart.
-        """
-        start_line = f"HTTP/1.1 {self.status} {_REASONS.get(self.status, '')}"
-        if self.status == 101:
-            return format_head(start_line, self.headers.items())
-        own = [(n, v) for n, v in self.headers.items() if n.lower() != "content-length"]
-        if "date" not in self.headers:
-            own.append(("Date", _http_date(now())))
-        # RFC 9110 section 8.6: neither of these has a body, nor says how long it would be.
-        bodiless = self.status < 200 or self.status in (204, 304)
-        if not bodiless:
-            own.append(("Content-Length", str(len(self.body))))
-        if not has_token(self.headers.get_all("connection"), "close"):
-            own.append(("Connection", "close"))
-        head = format_head(start_line, own)
-        return head if bodiless or self.omit_body else head + self.body
-
-
-def _http_date(moment: struct_time) -> str:
-    # By hand: strftime() follows the locale, and email.utils imports socket.
-    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.tm_wday]
-    month = _MONTHS[3 * moment.tm_mon - 3 : 3 * moment.tm_mon]
-    clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}"
-    return f"{day}, {moment.tm_mday:02} {month} {moment.tm_year:04} {clock} GMT"
 
 
 # -- who may connect from a browser --------------------------------------------------------
@@ -397,7 +256,7 @@ class ServerHandshake:
         if status == 426:
             # RFC 9110 section 15.5.22; "Upgrade" has to be announced in Connection.
             headers += [("Upgrade", "websocket"), ("Connection", "Upgrade, close")]
-        response = Response.text(status, f"{status} {_REASONS.get(status, '')}: {error}\n", headers)
+        response = Response.text(status, f"{status} {REASONS.get(status, '')}: {error}\n", headers)
         if error.body:
             response.body = error.body
         self.reject(response)
