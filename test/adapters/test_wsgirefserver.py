@@ -461,3 +461,27 @@ def test_server_close_twice() -> None:
     with serving() as server:
         pass
     server.server_close()
+
+
+def test_a_handshake_that_outlasts_the_server_is_closed_with_1001() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        asked.set()
+        go_on.wait(TIMEOUT)
+        return ECHO(environ, start_response)
+
+    class Server(ThreadingMixIn, WSGIServer):
+        def server_close(self) -> None:
+            WSGIServer.server_close(self)
+            go_on.set()
+            super().server_close()
+
+    with RawClient(socket.socket()) as peer:
+        with serving(slow, server_class=Server) as server:
+            peer.sock.connect(("127.0.0.1", server.server_port))
+            peer.send(peer.request())
+            wait_for(asked)
+        assert peer.read_head().status == 101
+        assert peer.read_close().close_code == 1001
+        peer.expect_eof()

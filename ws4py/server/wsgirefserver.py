@@ -187,7 +187,11 @@ class WSGIServer(WSGIRefServer):
         """Have the manager serve ``ws``. All its hooks run on the manager's thread."""
         self.initialize_websockets_manager()
         assert self.manager is not None
-        self.manager.reactor.call_soon(self._serve, ws)
+        if self.manager.running:
+            self.manager.reactor.call_soon(self._serve, ws)
+        else:  # server_close() was quicker
+            ws.close(*SHUTTING_DOWN)
+            ws.close_connection()
 
     def _serve(self, ws: WebSocket) -> None:
         assert self.manager is not None
