@@ -394,6 +394,8 @@ class Connection:
         if now < due:
             self.deadline = due  # something came in meanwhile: look again later
             return
+        if self.deflate is not None:
+            self.deflate.rest()  # a silent connection needs no compressor in memory
         if timeout is not None or not self.buffered:
             # Without a timeout, pings to a peer that does not read would pile up for ever.
             self.send_ping(os.urandom(4))

@@ -195,6 +195,8 @@ def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> di
         "wsgi.url_scheme": "https" if secure else "http",
     }
     for name, value in request.headers.items():
+        if "_" in name:
+            continue  # would pass for one with hyphens, which proxies check and set
         key = "HTTP_" + name.upper().replace("-", "_")
         environ[key] = f"{environ[key]}, {value}" if key in environ else value
     return environ
