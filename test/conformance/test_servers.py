@@ -17,6 +17,7 @@ import zlib
 
 import pytest
 from backends import LINKS, QUICK, SERVERS, ServerBackend
+from broken import BROKEN
 from conversation import (
     Background,
     TlsByHand,
@@ -301,7 +302,7 @@ class TestPings:
     def test_a_silent_peer_that_answers_pings_lives(self, serve):
         served = serve(echo(), config=KEEPALIVE)
         with served.peer() as peer:
-            for _ in range(4):
+            for _ in range(3):
                 frame = peer.read_frame()
                 assert frame.opcode == PING
                 peer.pong(frame.payload)
@@ -859,41 +860,15 @@ class TestHooks:
 
 # -- broken rules --------------------------------------------------------------------------
 
-BROKEN = {
-    "reserved opcode 3": (masked(3, b"?"), 1002),
-    "reserved opcode 11": (masked(0xB, b""), 1002),
-    "RSV1 without an extension": (masked(TEXT, b"?", rsv=4), 1002),
-    "RSV2": (masked(TEXT, b"?", rsv=2), 1002),
-    "RSV3 on a ping": (masked(PING, b"", rsv=1), 1002),
-    "no mask": (make_frame(TEXT, b"bare"), 1002),
-    "no mask on an empty frame": (make_frame(TEXT, b""), 1002),
-    "fragmented ping": (masked(PING, b"", fin=False), 1002),
-    "long ping": (masked(PING, b"x" * 126), 1002),
-    "continuation of nothing": (masked(CONT, b"?"), 1002),
-    "start within a message": (masked(TEXT, b"a", fin=False) + masked(TEXT, b"b"), 1002),
-    "length not in its shortest form": (masked(TEXT, b"abc", length_bytes=2), 1002),
-    "length of 64 bits with the top bit": (masked(BINARY, b"", length=1 << 63), 1002),
-    "close code of one byte": (masked(CLOSE, b"\x03"), 1002),
-    "close code 999": (masked(CLOSE, close_payload(999)), 1002),
-    "close code 1004": (masked(CLOSE, close_payload(1004)), 1002),
-    "close code 1005": (masked(CLOSE, close_payload(1005)), 1002),
-    "close code 1006": (masked(CLOSE, close_payload(1006)), 1002),
-    "close code 1015": (masked(CLOSE, close_payload(1015)), 1002),
-    "close code 2000": (masked(CLOSE, close_payload(2000)), 1002),
-    "close code 5000": (masked(CLOSE, close_payload(5000)), 1002),
-    "close reason that is no UTF-8": (masked(CLOSE, close_payload(1000, b"\xff")), 1007),
-    "text that is no UTF-8": (masked(TEXT, b"\xff\xfe"), 1007),
-    "text cut within a character": (masked(TEXT, "ż".encode()[:1]), 1007),
-    "bad text in the first of two fragments": (masked(TEXT, b"\xc0", fin=False), 1007),
-    "a surrogate": (masked(TEXT, b"\xed\xa0\x80"), 1007),
-    "larger than the limit": (masked(BINARY, b"", length=1 << 40), 1009),
-}
-
 
 class TestBrokenRules:
-    @pytest.mark.parametrize("name", BROKEN)
+    @pytest.mark.parametrize("name", [*BROKEN, "no mask", "no mask on an empty frame"])
     def test_one_is_answered_with_its_code(self, serve, name):
-        wire, code = BROKEN[name]
+        if name in BROKEN:
+            make, code = BROKEN[name]
+            wire = make(masked)
+        else:
+            wire, code = make_frame(TEXT, b"" if "empty" in name else b"bare"), 1002
         handler = echo()
         served = serve(handler)
         with served.peer() as peer:
@@ -1033,7 +1008,7 @@ class TestCompression:
     def test_a_bomb_is_bounded_while_it_inflates(self, serve):
         served = serve(echo(), config=QUICK.replace(max_message_size=100_000))
         with served.peer("/", OFFER) as peer:
-            peer.binary(deflated(bytes(50_000_000)), rsv=4)
+            peer.binary(deflated(bytes(10_000_000)), rsv=4)
             assert read_close_code(peer) == 1009
 
     def test_garbage_is_no_compressed_message(self, serve):
@@ -1073,7 +1048,7 @@ class TestPressure:
             flooding.result()
 
     def test_one_that_never_reads_is_closed(self, serve):
-        config = QUICK.replace(high_water=65536, overflow="close", close_timeout=0.5)
+        config = QUICK.replace(high_water=65536, overflow="close", close_timeout=0.2)
         handler = echo()
         served = serve(handler, config=config)
         with served.peer(receive_buffer=16384) as slow, served.peer() as fast:
@@ -1140,7 +1115,7 @@ class TestPressure:
         ws.log.wait("closed")
 
     def test_closing_one_that_never_reads_ends_in_time(self, serve):
-        config = QUICK.replace(overflow="drop", high_water=65536, close_timeout=0.3)
+        config = QUICK.replace(overflow="drop", high_water=65536, close_timeout=0.2)
         handler = recorded(WebSocket)
         served = serve(handler, config=config)
         with served.peer(receive_buffer=16384):
@@ -1167,7 +1142,7 @@ class TestPressure:
 
             shouting, hearing = Background(shout), Background(hear)
             try:
-                for _ in range(10):
+                for _ in range(5):
                     assert ask(quiet, timeout=1) == "ping?"
             finally:
                 stop.set()
@@ -1182,7 +1157,7 @@ class TestPressure:
         with served.peer(receive_buffer=16384) as peer:
             ws = handler.next()
             batch = masked(PING, bytes(125)) * 1000
-            peer.sock.settimeout(0.5)
+            peer.sock.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 for _ in range(100):
                     peer.sock.sendall(batch)
