@@ -179,14 +179,14 @@ class WebSocketManager:
 
     def adopt(self, ws: WebSocket) -> None:
         """Serve this websocket, whose ``opened()`` is taken care of."""
-        reactor = self.reactor
-        rest = None
+        transport = PolledTransport(ws.sock, self.reactor)
         blocking = ws._transport
         if isinstance(blocking, BlockingTransport):
             with blocking.lock:
-                rest = blocking.release()
-        transport = PolledTransport(ws.sock, reactor, rest)
-        ws.transport = transport
+                transport.take_over(blocking)
+                ws.transport = transport
+        else:
+            ws.transport = transport
         self._websockets[id(ws)] = ws
         try:
             transport.start(ws)

@@ -183,6 +183,7 @@ class BlockingTransport(_SocketTransport):
         "_reader",
         "_real",
         "_receiving",
+        "_successor",
         "_watched",
     )
 
@@ -199,6 +200,7 @@ class BlockingTransport(_SocketTransport):
         # Read while the reading thread waited to write, and to be delivered in its turn.
         self._held: list[bytes] = []
         self._held_size = 0
+        self._successor: PolledTransport | None = None
         if self._real:
             # TLS must not be read and written by two threads at once: there every call is
             # short and made under the lock, and waiting is done with poll.
@@ -216,6 +218,8 @@ class BlockingTransport(_SocketTransport):
             self.begin()
         if self._fresh:
             self._fresh = False
+            with self.lock:
+                self.flush(ws)  # from now on the deadlines are kept, keepalive's for one
             if ws.stream.input_pending:  # came with the opening handshake
                 ws.resume()
                 return ws.stream.state is not CLOSED and not self._closed
@@ -274,6 +278,9 @@ class BlockingTransport(_SocketTransport):
 
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write what the system takes now. Lock held."""
+        if self._successor is not None:
+            self._successor.flush(ws)
+            return
         if self._closed:
             return
         self.ws = ws
@@ -377,13 +384,21 @@ class BlockingTransport(_SocketTransport):
             else:
                 close_socket(self.sock)
 
-    def release(self) -> memoryview | None:
-        """Let go of the alarm thread; what was left unsent goes with whoever takes over."""
+    def release(self) -> None:
+        """Let go of the alarm thread."""
         if self._watched:
             self._watched = False
             alarm().unregister(self.sock.fileno())
         if self.alarm_at is not None:
             alarm().cancel_alarm(self)
+
+    def hand_over(self, successor: PolledTransport) -> memoryview | None:
+        """``successor`` serves the socket from now on; what was left unsent is returned.
+
+        Lock held. A thread that is about to send through this transport sends through that one.
+        """
+        self.release()
+        self._successor = successor
         return self._rest
 
 
@@ -441,18 +456,20 @@ class PolledTransport(_SocketTransport):
 
     overflow: str = "close"
 
-    def __init__(
-        self, sock: socket.socket, reactor: SocketReactor, rest: memoryview | None = None
-    ) -> None:
+    def __init__(self, sock: socket.socket, reactor: SocketReactor) -> None:
         super().__init__(sock)
         sock.setblocking(False)
-        self._rest = rest
         self.reactor = reactor
         self._dirty = False
         self._interest = READ
         self._paused = False
         self._tls_wants_write = False
         self._ending = False
+
+    def take_over(self, before: BlockingTransport) -> None:
+        """Go on where ``before`` stops, under the same lock. That lock held."""
+        self.lock = before.lock
+        self._rest = before.hand_over(self)
 
     def fileno(self) -> int:
         """The socket's descriptor."""
