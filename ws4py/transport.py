@@ -223,19 +223,27 @@ class BlockingTransport(_SocketTransport):
             if ws.stream.input_pending:  # came with the opening handshake
                 ws.resume()
                 return ws.stream.state is not CLOSED and not self._closed
-        self._receiving = True
+        with self.lock:
+            self._receiving = not self._closed
         error: OSError | None = None
         try:
             data = self._next_data()
         except OSError as exc:
             data, error = b"", exc
         finally:
-            self._receiving = False
+            self._received()
         if data:
             ws.data_received(data)
         else:
             ws.eof_received(None if self._closed else error)
         return ws.stream.state is not CLOSED and not self._closed
+
+    def _received(self) -> None:
+        with self.lock:
+            closed_meanwhile = self._receiving and self._closed
+            self._receiving = False
+        if closed_meanwhile:
+            close_socket(self.sock)
 
     def _next_data(self) -> bytes:
         if self._held:
@@ -379,7 +387,7 @@ class BlockingTransport(_SocketTransport):
             self.release()
             if self._receiving:
                 # Its number may be given to another connection at once: the reader, woken by
-                # this, closes it on its way out.
+                # this, closes it when it has let go of it.
                 self._abort()
             else:
                 close_socket(self.sock)
