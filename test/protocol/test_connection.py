@@ -6,6 +6,7 @@ No socket, no thread, no waiting. Where one end has to misbehave, its bytes are 
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 from pair import Pair, byte_by_byte
@@ -419,6 +420,21 @@ def test_a_message_may_wish_to_be_compressed_or_not(clock):
     expected = [0xC1, 0x81, 0x41, 0x80, 0x01, 0x80, 0x01, 0x80]
     assert [first for first, _ in frames(pair.client.wire)] == expected
     assert [len(text) for text in pair.server.texts] == [1, 500, 550, 550, 550]
+
+
+def test_a_message_that_waited_in_line_is_compressed_by_its_first_fragment(clock):
+    pair = Pair(clock, compression=Compression(threshold=100))
+    connection = pair.client.connection
+    first, long, short = (connection.fragmented() for _ in range(3))
+    first.send(b"1")
+    long.send(b"x" * 100)
+    long.send(b"y", True)
+    short.send(b"z", True)
+    first.send(b"1", True)
+    pair.pump()
+    heads = [first for first, _ in frames(pair.client.wire)]
+    assert heads == [0x01, 0x80, 0x41, 0x80, 0x81]
+    assert pair.server.texts == ["11", "x" * 100 + "y", "z"]
 
 
 def test_nothing_is_compressed_unless_that_was_negotiated(pair):
@@ -990,6 +1006,16 @@ def test_a_close_frame_that_cannot_be_written_has_a_deadline_too(clock):
     assert connection.want_abort
     assert connection.deadline is None
     assert connection.close_info.bytes_out == 2  # not what the system never took
+    assert connection.close_info.error is None  # the peer has closed as it should
+
+
+def test_what_cannot_be_written_to_a_lost_peer_blames_nobody(clock):
+    connection = server(clock)
+    connection.send_message(b"x")
+    connection.receive_eof()
+    ring(connection, clock)
+    assert connection.want_abort
+    assert connection.close_info.error is None
 
 
 def test_without_a_close_timeout_there_is_no_deadline(clock):
@@ -1189,12 +1215,16 @@ def test_the_end_may_be_told_as_often_as_one_likes(pair):
         assert info.error is None
 
 
-def test_bytes_after_the_end_are_counted_and_ignored(clock):
+def test_bytes_after_the_end_are_counted_and_kept_nowhere(clock):
     connection = server(clock)
     connection.receive_eof()
     assert feed(connection, masked(TEXT, b"a")) == []
     assert connection.bytes_in == 7
     assert not connection.input_pending
+    junk = b"x" * 1_000_000
+    references = sys.getrefcount(junk)
+    connection.receive_data(junk)
+    assert sys.getrefcount(junk) == references
 
 
 # -- pressure ------------------------------------------------------------------------------
@@ -1255,6 +1285,15 @@ def test_a_slow_peer_that_reads_again_gets_everything_in_order(pair):
 
 
 # -- the close report ----------------------------------------------------------------------
+
+
+def test_the_age_of_the_last_pong_is_that_at_the_first_moment_of_the_end(clock):
+    connection = server(clock, close_timeout=5)
+    feed(connection, masked(PONG))
+    clock.advance(2)
+    feed(connection, masked(CLOSE))
+    ring(connection, clock)  # what was owed could not be written in time
+    assert connection.close_info.last_pong_age == 2
 
 
 def test_the_close_report_tells_bytes_messages_and_the_age_of_the_last_pong(pair, clock):
