@@ -1,6 +1,6 @@
 """The Autobahn suite's fast subset: all of RFC 6455 but the limits, and no compression.
 
-The whole suite takes a quarter of an hour and is run by hand: ``docs/conformance.md`` has the
+The whole suite takes minutes for each run and is started by hand: ``docs/conformance.md`` has the
 results.
 """
 
