@@ -98,15 +98,15 @@ def end_output(sock: Any) -> None:
     if is_secure(sock):
         with contextlib.suppress(OSError, ValueError):
             sock.unwrap()  # sends close_notify; the answer is not waited for
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         sock.shutdown(socket.SHUT_WR)
 
 
 def close_socket(sock: Any) -> None:
-    """Close, whatever state the socket is in."""
-    with contextlib.suppress(OSError):
+    """Close, whatever state the socket is in; a stand-in for one may lack either method."""
+    with contextlib.suppress(OSError, AttributeError):
         sock.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         sock.close()
 
 
