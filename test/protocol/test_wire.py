@@ -99,6 +99,20 @@ def refused(stream, *, expect_masking=False, inflates=False, **limits):
     return code
 
 
+class Memory:
+    """What Python allocates inside of the block, in bytes: at most, and still at its end."""
+
+    peak = kept = 0
+
+    def __enter__(self):
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.kept, self.peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+
 def text_of(size):
     return (b"Smile \xe2\x98\xba " * (size // 10 + 1))[: size // 10 * 10].ljust(size, b".")
 
@@ -158,21 +172,19 @@ def test_a_length_not_in_its_shortest_form_is_refused(key, size, form, opcode):
 
 
 @pytest.mark.parametrize("length", [2**63, 2**63 + 1, 2**64 - 1, 0xFFFF_FFFF_FFFF_FF80])
-@pytest.mark.parametrize("limit", [None, 1000])
-def test_a_length_with_its_top_bit_set_is_refused_and_never_wraps(length, limit):
+@pytest.mark.parametrize("limits", [{}, {"max_size": 1000}])
+def test_a_length_with_its_top_bit_set_is_refused_and_never_wraps(length, limits):
     stream = make_frame(BINARY, length=length)
-    assert refused_at(stream, Decoder(False, limit)) == (10, 1002)
+    assert refused_at(stream, Decoder(False, **limits)) == (10, 1002)
 
 
 @pytest.mark.parametrize("length", [65536, 2**31, 2**32 + 5, 2**62, 2**63 - 1])
 def test_a_huge_length_followed_by_silence_costs_nothing(length):
     decoder = Decoder(False)
-    tracemalloc.start()
-    assert messages(decoder, make_frame(BINARY, b"abc", length=length)) == []
-    assert messages(decoder, make_frame(BINARY, b"abc", length=length)) == []
-    used = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert used < 20_000
+    with Memory() as memory:
+        assert messages(decoder, make_frame(BINARY, b"abc", length=length)) == []
+        assert messages(decoder, b"more of it") == []
+    assert memory.peak < 20_000
 
 
 # -- masks ---------------------------------------------------------------------------------
@@ -569,12 +581,9 @@ def test_the_inflated_size_is_bounded_while_inflating(split):
     stream = make_frame(BINARY, bomb, rsv=4)
     segments = [stream] if split is None else [stream[:split], stream[split:]]
     decoder = Decoder(False, 100_000, inflater=deflate())
-    tracemalloc.start()
-    with pytest.raises(FrameTooLargeException):
+    with Memory() as memory, pytest.raises(FrameTooLargeException):
         messages(decoder, *segments)
-    used = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert used < 1_000_000
+    assert memory.peak < 1_000_000
 
 
 def test_the_limit_is_for_the_inflated_message():
@@ -589,11 +598,21 @@ def test_the_limit_is_for_the_inflated_message():
     assert refused(stream, max_size=599, inflates=True) == 1009
 
 
+def test_what_the_end_of_a_message_adds_counts_too():
+    # A stored block of 998 bytes and the head of one of four: the tail that a sender leaves out.
+    data = struct.pack("<BHH", 0, 998, 998 ^ 0xFFFF) + bytes(998) + b"\0\4\0\xfb\xff"
+    stream = make_frame(BINARY, data, rsv=4)
+    whole = bytes(998) + b"\0\0\xff\xff"
+    assert messages(Decoder(False, 1002, inflater=deflate()), stream) == [(BINARY, whole)]
+    assert refused(stream, inflates=True, max_size=1001) == 1009
+
+
 def test_compressed_data_that_inflates_to_little_may_be_a_little_larger_than_the_limit():
-    noise = os.urandom(1000)  # grows when it is compressed
-    stream = compressed(noise, BINARY)
-    assert len(stream) > 1000
-    assert messages(Decoder(False, 1000, inflater=deflate()), stream) == [(BINARY, noise)]
+    for size in (1, 1000, 100_000):
+        noise = os.urandom(size)  # grows when it is compressed
+        stream = compressed(noise, BINARY)
+        assert len(stream) > size
+        assert messages(Decoder(False, size, inflater=deflate()), stream) == [(BINARY, noise)]
 
 
 def test_an_absurd_compressed_size_is_refused_at_the_header():
@@ -605,7 +624,7 @@ def test_an_absurd_compressed_size_is_refused_at_the_header():
 
 def test_without_a_limit_anything_inflates():
     stream = compressed(b"x" * 1_000_000)
-    decoder = Decoder(False, None, inflater=deflate())
+    decoder = Decoder(False, inflater=deflate())
     assert messages(decoder, stream) == [(TEXT, b"x" * 1_000_000)]
 
 
@@ -654,29 +673,25 @@ def test_an_idle_decoder_keeps_neither_messages_nor_segments_alive():
     size = 5_000_000
     for rest in (b"", b"\x82", make_frame(BINARY, b"abc", length=70_000)):
         decoder = Decoder(False)
-        tracemalloc.start()
-        decoder.receive(make_frame(BINARY, bytes(size)) + make_frame(TEXT, b"x" * size) + rest)
-        while decoder.next_message():
-            pass
-        used = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        assert used < 10_000
+        with Memory() as memory:
+            decoder.receive(make_frame(BINARY, bytes(size)) + make_frame(TEXT, b"x" * size) + rest)
+            while decoder.next_message():
+                pass
+        assert memory.kept < 10_000
 
 
 def test_a_payload_in_tiny_pieces_takes_no_more_memory_than_it_has_bytes():
-    size = 200_000
-    decoder = Decoder(False)
-    messages(decoder, make_frame(BINARY, b"", length=size))
-    pieces = [struct.pack("!H", i % 65536) for i in range(size // 2 - 1)]
-    tracemalloc.start()
-    for piece in pieces:
-        decoder.receive(piece)
-        assert not decoder.next_message()
-    used = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    size = 400_000
+    decoder = Decoder(True)
+    messages(decoder, make_frame(BINARY, length=size, key=KEY))
+    masked = xor(bytes(size), KEY)
+    with Memory() as memory:
+        for i in range(0, size - 2, 2):
+            decoder.receive(masked[i : i + 2])
+            assert not decoder.next_message()
     # As an object of its own, each piece would take more than twenty times its size.
-    assert used < 5 * size
-    assert messages(decoder, b"\x12\x34") == [(BINARY, b"".join(pieces) + b"\x12\x34")]
+    assert memory.peak < 5 * size
+    assert messages(decoder, masked[-2:]) == [(BINARY, bytes(size))]
 
 
 def seconds_for(segments):
