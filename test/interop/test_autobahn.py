@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -30,9 +31,12 @@ def autobahn():
     script = os.environ.get("AUTOBAHN") or ROOT.parent / "shared" / "conformance" / "autobahn.sh"
     if not os.path.isfile(script):
         pytest.skip(f"needs autobahn.sh, which is not at {script} (set AUTOBAHN)")
+    if shutil.which("bash") is None:
+        pytest.skip("needs bash, for autobahn.sh")
     setup = subprocess.run(["bash", script, "setup"], capture_output=True, text=True, check=False)
     if setup.returncode:
-        pytest.skip(f"needs the Autobahn suite: {setup.stderr.strip().splitlines()[-1]}")
+        why = setup.stderr.strip().splitlines() or ["autobahn.sh setup failed"]
+        pytest.skip(f"needs the Autobahn suite: {why[-1]}")
 
 
 @pytest.mark.usefixtures("autobahn")
