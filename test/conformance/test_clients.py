@@ -478,17 +478,21 @@ class TestClosing:
 
     def test_close_connection_from_another_thread(self, meet):
         client, peer = meet()
+        sock = client.ws.sock
         client.ws.close_connection()
         peer.expect_eof()
         assert client.wait_closed()[0] == 1006
         client.ws.close_connection()
+        wait_for(lambda: sock.fileno() == -1)
 
     def test_terminate_by_hand_twice(self, meet):
         client, peer = meet()
+        sock = client.ws.sock
         client.ws.terminate()
         client.ws.terminate()
         peer.expect_eof()
         client.wait_closed()
+        wait_for(lambda: sock.fileno() == -1)
         assert client.log.names == ["opened", "closed"]
 
     def test_terminate_from_a_hook(self, meet):

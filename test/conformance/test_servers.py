@@ -613,20 +613,24 @@ class TestClosing:
         served = serve(handler)
         with served.peer() as peer:
             ws = handler.next()
+            sock = ws.sock
             ws.close_connection()
             peer.expect_eof()
             assert ws.log.wait("closed")[0] == 1006
             ws.close_connection()
+            wait_for(lambda: sock.fileno() == -1)
 
     def test_terminate_by_hand_twice(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
         with served.peer() as peer:
             ws = handler.next()
+            sock = ws.sock
             ws.terminate()
             ws.terminate()
             peer.expect_eof()
         assert ws.terminated
+        wait_for(lambda: sock.fileno() == -1)
         assert ws.log.names == ["opened", "closed"]
 
     def test_terminate_from_a_hook(self, serve):
@@ -1100,19 +1104,22 @@ class TestPressure:
                 assert read_message(slow)[1][:2] == n.to_bytes(2, "big")
             flooding.result()
 
-    def test_a_sender_that_waits_is_woken_by_the_end(self, serve):
+    @pytest.mark.parametrize("end", ["peer", "us"])
+    def test_a_sender_that_waits_is_woken_by_the_end(self, serve, end):
         config = QUICK.replace(high_water=65536, overflow="block", close_timeout=0.5)
         handler = recorded(WebSocket)
         served = serve(handler, config=config)
-        peer = served.peer(receive_buffer=16384)
-        ws = handler.next()
-
-        flooding = Background(send_for_ever, ws, bytes(65536))
-        wait_for(lambda: ws.buffered_amount > 0)
-        peer.reset()
-        with pytest.raises(RuntimeError):
-            flooding.result()
-        ws.log.wait("closed")
+        with served.peer(receive_buffer=16384) as peer:
+            ws = handler.next()
+            flooding = Background(send_for_ever, ws, bytes(65536))
+            wait_for(lambda: ws.buffered_amount > 0)
+            if end == "peer":
+                peer.reset()
+            else:
+                ws.close_connection()
+            with pytest.raises(RuntimeError):
+                flooding.result()
+            ws.log.wait("closed")
 
     def test_closing_one_that_never_reads_ends_in_time(self, serve):
         config = QUICK.replace(overflow="drop", high_water=65536, close_timeout=0.2)
