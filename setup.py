@@ -19,7 +19,13 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 #: Dotted names of the modules to compile.
-MODULES: list[str] = []
+MODULES: list[str] = [
+    "ws4py.protocol.mask",
+    "ws4py.protocol.wire",
+]
+
+#: Annotations are for people and mypy; the compiler's types are in the ``.pxd`` files.
+DIRECTIVES = {"language_level": "3", "annotation_typing": False}
 
 ROOT = Path(__file__).resolve().parent
 
@@ -61,7 +67,7 @@ def extensions(wish: str) -> list[Extension]:
     built: list[Extension] = cythonize(
         [Extension(m, [str(source_of(m))]) for m in ready],
         build_dir="build/cython",  # no generated C in the tree
-        compiler_directives={"language_level": "3"},
+        compiler_directives=DIRECTIVES,
     )
     for extension in built:
         # Here, and not when making them: cythonize() of Cython 3.3 drops it. An optional

@@ -460,7 +460,16 @@ class PolledTransport(_SocketTransport):
     what they send there is written when they return.
     """
 
-    __slots__ = ("_dirty", "_ending", "_interest", "_paused", "_tls_wants_write", "reactor")
+    __slots__ = (
+        "_at_end",
+        "_delivering",
+        "_dirty",
+        "_ending",
+        "_interest",
+        "_paused",
+        "_tls_wants_write",
+        "reactor",
+    )
 
     overflow: str = "close"
 
@@ -469,8 +478,10 @@ class PolledTransport(_SocketTransport):
         sock.setblocking(False)
         self.reactor = reactor
         self._dirty = False
+        self._delivering = False
         self._interest = READ
         self._paused = False
+        self._at_end = False
         self._tls_wants_write = False
         self._ending = False
 
@@ -540,8 +551,12 @@ class PolledTransport(_SocketTransport):
         except OSError as exc:
             data, error = b"", exc
         if data:
+            self._delivering = True
             ws.data_received(data)
+            self._delivering = False
             return True
+        # An end stays readable for ever; what is still to be written need not spin on it.
+        self._at_end = True
         ws.eof_received(error)
         return False
 
@@ -560,7 +575,8 @@ class PolledTransport(_SocketTransport):
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write what the system takes, now or (on the reactor's thread) after the hook."""
         if not now and ws.stream.buffered < CORK_SIZE and self.reactor.in_thread():
-            if not self._dirty:
+            # While this very connection's messages are delivered, the end of that writes.
+            if not self._delivering and not self._dirty:
                 self._dirty = True
                 self.reactor.dirty.append(self)
             return
@@ -600,7 +616,7 @@ class PolledTransport(_SocketTransport):
         self._paused = False
 
     def _update_interest(self) -> None:
-        wanted = 0 if self._paused else READ
+        wanted = 0 if self._paused or self._at_end else READ
         if self._rest is not None or self._tls_wants_write:
             wanted |= WRITE
         if wanted != self._interest and not self._ending:

@@ -232,10 +232,11 @@ class WebSocket:
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer. The driving thread only."""
-        transport = self.transport
-        with transport.lock:
-            self.stream.receive_data(data)
-        self.resume()
+        stream = self.stream
+        with self.transport.lock:
+            stream.receive_data(data)
+            message = stream.next_event()
+        self._deliver_from(message)
 
     def eof_received(self, error: Exception | None = None) -> None:
         """The peer hung up, or the socket broke with ``error``. The driving thread only."""
@@ -256,21 +257,31 @@ class WebSocket:
             transport.flush(self)
 
     def resume(self) -> None:
-        """Deliver what was received, then write what that caused. The driving thread only."""
+        """Deliver what was received before. The driving thread only."""
+        with self.transport.lock:
+            message = self.stream.next_event()
+        self._deliver_from(message)
+
+    def _deliver_from(self, message: Message | None) -> None:
+        """Deliver this message and those behind it, then write what that caused."""
         stream, transport = self.stream, self.transport
         lock = transport.lock
-        while True:
+        while message is not None:
+            self._deliver(message)
+            if not stream.input_pending:
+                break
             with lock:
                 if stream.buffered > stream.config.high_water and transport.pause():
-                    break
+                    break  # what is left is delivered when the peer has read
                 message = stream.next_event()
-            if message is None:
-                break
-            self._deliver(message)
-        with lock:
-            if self.client_terminated and self.server_terminated:
+        if self.client_terminated and self.server_terminated:
+            with lock:
                 stream.receive_eof()  # the flags were written by hand: out of the loop
-            transport.flush(self)
+        if stream.buffered or stream.state is not OPEN:
+            with lock:
+                transport.flush(self, now=True)
+                if stream.buffered > stream.config.high_water:
+                    transport.pause()
 
     def connection_made(self) -> None:
         """Call ``opened()`` unless that was done. The driving thread, or the one that connects."""

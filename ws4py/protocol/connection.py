@@ -43,6 +43,7 @@ from ws4py.messaging import (
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.protocol.wire import (
+    NO_LIMIT,
     OPCODE_BINARY,
     OPCODE_CLOSE,
     OPCODE_CONTINUATION,
@@ -251,7 +252,8 @@ class Connection:
         """Take over policy and extension from an opening handshake, before any data."""
         self.deflate = deflate
         decoder = self._decoder
-        decoder.max_size = config.max_message_size
+        limit = config.max_message_size
+        decoder.max_size = NO_LIMIT if limit is None else min(limit, NO_LIMIT)
         decoder.max_fragments = config.max_fragments
         decoder.inflater = deflate
         self._last_received = self.clock()
@@ -385,9 +387,7 @@ class Connection:
         interval, timeout = self.config.ping_interval, self.config.ping_timeout
         assert interval is not None, "else there is no deadline"
         # Bytes tell, not times: an answer may come within one tick of a coarse clock.
-        silent = self.bytes_in == self._asked
-        self._asked = None
-        if silent and timeout is not None:
+        if self.bytes_in == self._asked and timeout is not None:
             self._give_up(timeout)
             return
         due = self._last_received + interval

@@ -1,7 +1,7 @@
 """Masking: XOR with a four-byte key (RFC 6455 section 5.3).
 
-One primitive, chosen once at import: wsaccel where it is installed, else plain Python in the
-shape that suits the size. This module must never know frames, nor where keys come from.
+Compiled, it is the loop in ``mask.pxd``; else wsaccel where that is installed, else plain Python
+in the shape that suits the size. This module must never know frames, nor where keys come from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ try:
 except ImportError:
     _masker = None
 
-__all__ = ["mask", "rotate"]
+__all__ = ["mask", "rotate", "unmask"]
+
+#: Whether this module runs compiled, so that ``xor`` and ``xor_behind`` of ``mask.pxd`` are there.
+COMPILED = not __file__.endswith((".py", ".pyc"))
 
 # Microseconds per call (CPython 3.11, wsaccel 0.6.7, best of 7):
 #
@@ -38,6 +41,8 @@ _TABLES = [(_IDENTITY ^ _ONES * byte).to_bytes(256, "little") for byte in range(
 
 def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
     """``data`` masked with the four bytes of ``key``; the same call unmasks. Any thread."""
+    if COMPILED and type(data) is bytes:
+        return xor(data, 0, len(data), key)  # type: ignore[name-defined] # noqa: F821
     if key == b"\0\0\0\0":
         return bytes(data)
     if _masker is not None:
@@ -53,6 +58,13 @@ def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
     out[2::4] = out[2::4].translate(_TABLES[key[2]])
     out[3::4] = out[3::4].translate(_TABLES[key[3]])
     return bytes(out)
+
+
+def unmask(buffer: bytes, start: int, stop: int) -> bytes:
+    """``buffer[start:stop]`` unmasked with the four bytes before it, as a frame has them."""
+    if COMPILED:
+        return xor_behind(buffer, start, stop)  # type: ignore[name-defined] # noqa: F821
+    return mask(buffer[start:stop], buffer[start - 4 : start])
 
 
 def rotate(key: bytes, n: int) -> bytes:

@@ -21,7 +21,7 @@ from ws4py.exc import (
     ProtocolException,
     TextFrameEncodingException,
 )
-from ws4py.protocol.mask import mask, rotate
+from ws4py.protocol.mask import mask, rotate, unmask
 
 __all__ = [
     "OPCODE_BINARY",
@@ -50,6 +50,9 @@ FRAGMENT_FLOOR = 64
 #: Pieces of a message are put together when there are more than this and they are smaller than
 #: ``FRAGMENT_FLOOR`` on average, because an object of its own costs more than such a piece.
 MAX_PIECES = 1024
+
+#: No limit on the size of messages: what no frame can announce, and C integers can hold.
+NO_LIMIT = (1 << 63) - 1
 
 #: Compressed data may be this much larger than what it inflates to: 1/128 and a few headers.
 DEFLATE_SLACK = 1024
@@ -118,7 +121,7 @@ class Assembly:
 
     __slots__ = ("fragments", "inflater", "limit", "opcode", "pieces", "size", "utf8")
 
-    def __init__(self, opcode: int, inflater: Inflater | None, limit: int | None) -> None:
+    def __init__(self, opcode: int, inflater: Inflater | None, limit: int) -> None:
         self.opcode = opcode
         self.inflater = inflater
         self.limit = limit
@@ -130,15 +133,13 @@ class Assembly:
     def add(self, piece: bytes) -> None:
         """Take unmasked payload as it comes, whole fragments or parts of them."""
         if self.inflater is not None:
-            left = None if self.limit is None else self.limit - self.size
-            piece = self.inflater.decompress(piece, left)
+            piece = self.inflater.decompress(piece, self.limit - self.size)
         self._store(piece, False)
 
     def finish(self) -> bytes:
         """The whole payload, once the last fragment is in."""
         if self.inflater is not None:
-            left = None if self.limit is None else self.limit - self.size
-            self._store(self.inflater.finish(left), True)
+            self._store(self.inflater.finish(self.limit - self.size), True)
         elif self.utf8 is not None:
             self._store(b"", True)
         pieces = self.pieces
@@ -160,10 +161,10 @@ class Assembly:
                 self._refuse_surrogate()
 
     def _refuse_surrogate(self) -> None:
-        """Python would wait for the third byte before it says that ED A0 is no character."""
+        """Python would wait for a third byte before it says that ED A0 is no character."""
         assert self.utf8 is not None
         begun = self.utf8.getstate()[0]
-        if len(begun) == 2 and begun[0] == 0xED and begun[1] >= 0xA0:
+        if len(begun) == 2 and begun[0] == 0xED:
             raise TextFrameEncodingException("text is not valid UTF-8: surrogate")
 
 
@@ -197,7 +198,7 @@ class Decoder:
     def __init__(
         self,
         expect_masking: bool,
-        max_size: int | None = None,
+        max_size: int = NO_LIMIT,
         max_fragments: int = 4096,
         inflater: Inflater | None = None,
     ) -> None:
@@ -284,9 +285,7 @@ class Decoder:
                     return True
                 self._begin_fragment(first, start, length, masked)
                 continue
-            payload = buffer[start:stop]
-            if masked:
-                payload = mask(payload, buffer[start - 4 : start])
+            payload = unmask(buffer, start, stop) if masked else buffer[start:stop]
             self._position = stop
             self.opcode = first & 0x0F
             self.payload = payload
@@ -346,27 +345,26 @@ class Decoder:
     def _check_size(self, first: int, length: int) -> None:
         """Refuse too large a message before a byte of it is stored (close code 1009)."""
         limit = self.max_size
-        if limit is None:
+        if limit == NO_LIMIT:
             return
         message = self._message
         if first & 0x40 or (message is not None and message.inflater is not None):
             # The inflated size counts, and is bounded while inflating; here only the absurd.
             limit += (limit >> 7) + DEFLATE_SLACK
         elif message is not None:
-            length += message.size
+            limit -= message.size
         if length > limit:
             raise FrameTooLargeException(
-                f"message of at least {length} bytes is over the limit of {self.max_size}"
+                f"message of at least {length - limit + self.max_size} bytes is over the limit of "
+                f"{self.max_size}"
             )
 
     # Reading a payload
 
     def _take_control(self, first: int, start: int, stop: int, masked: int) -> None:
-        payload = self._buffer[start:stop]
-        if masked:
-            payload = mask(payload, self._buffer[start - 4 : start])
+        buffer = self._buffer
         self.opcode = first & 0x0F
-        self.payload = payload
+        self.payload = unmask(buffer, start, stop) if masked else buffer[start:stop]
         self.text = None
 
     def _begin_fragment(self, first: int, start: int, length: int, masked: int) -> None:

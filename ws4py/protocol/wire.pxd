@@ -1,0 +1,67 @@
+# Types for the compiled build of wire.py; the logic is all there.
+cimport cython
+
+from ws4py.protocol.mask cimport mask, rotate, unmask
+
+cpdef bytes encode_frame(int opcode, bytes payload, bint fin=*, bint rsv1=*, bytes key=*)
+
+cdef class Assembly:
+    cdef readonly int opcode
+    cdef readonly object inflater
+    cdef long long limit
+    cdef list pieces
+    cdef readonly long long size
+    cdef public Py_ssize_t fragments
+    cdef object utf8
+
+    cpdef add(self, bytes piece)
+    cpdef bytes finish(self)
+    cdef _store(self, bytes piece, bint final)
+    cdef _refuse_surrogate(self)
+
+cdef class Decoder:
+    cdef public bint expect_masking
+    cdef public long long max_size
+    cdef public Py_ssize_t max_fragments
+    cdef public object inflater
+    cdef readonly int opcode
+    cdef readonly bytes payload
+    cdef readonly str text
+    cdef bytes _buffer
+    cdef Py_ssize_t _position
+    cdef readonly Assembly _message
+    cdef bint _in_frame
+    cdef bint _fin
+    cdef long long _remaining
+    cdef bytes _key
+
+    cpdef receive(self, bytes data)
+    cpdef discard(self)
+    @cython.locals(
+        buffer=bytes,
+        position=Py_ssize_t,
+        end=Py_ssize_t,
+        first=int,
+        second=int,
+        masked=int,
+        plain=bint,
+        length="long long",
+        start=Py_ssize_t,
+        stop="long long",
+    )
+    cpdef bint next_message(self) except -1
+    cdef bint _wait(self) except -1
+    cdef _check_header(self, int first, int second)
+    @cython.locals(buffer=bytes)
+    cdef long long _long_length(self, int marker, Py_ssize_t position) except -1
+    @cython.locals(limit="long long", message=Assembly)
+    cdef _check_size(self, int first, long long length)
+    @cython.locals(buffer=bytes)
+    cdef _take_control(self, int first, Py_ssize_t start, Py_ssize_t stop, int masked)
+    @cython.locals(message=Assembly)
+    cdef _begin_fragment(self, int first, Py_ssize_t start, long long length, int masked)
+    @cython.locals(available=Py_ssize_t, take=Py_ssize_t, piece=bytes)
+    cdef bint _read_payload(self) except -1
+    @cython.locals(message=Assembly)
+    cdef bint _end_fragment(self) except -1
+    cdef str _decode(self, bytes payload)
