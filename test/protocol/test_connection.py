@@ -476,6 +476,24 @@ def test_the_compression_context_is_kept_in_the_order_of_the_wire(clock, forgetf
     ]
 
 
+def test_compression_that_rests_during_silence_goes_on_in_the_middle_of_messages(clock):
+    pair = Pair(clock, compression=Compression(threshold=0))
+    text = b"all work and no play " * 9
+    writers = [end.connection.fragmented() for end in (pair.client, pair.server)]
+    for _ in range(3):
+        for writer in writers:
+            writer.send(text)
+        pair.pump()
+        pair.pass_time(100)  # pings only
+    for end, writer in zip((pair.client, pair.server), writers):
+        writer.send(b"", True)
+        end.connection.send_message(text)
+    pair.pump()
+    for end in (pair.client, pair.server):
+        assert end.texts == [3 * text.decode(), text.decode()]
+        assert end.connection.state is OPEN
+
+
 def test_setup_takes_over_policy_and_extension_of_the_handshake(clock):
     connection = server(clock)
     clock.advance(100)
