@@ -659,6 +659,15 @@ def test_bytes_may_be_added_before_all_are_decoded():
     assert messages(decoder, b"") == [(TEXT, b"b"), (TEXT, b"c")]
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_are_taken_and_not_shared_with_whoever_gave_them(kind):
+    stream = bytearray(make_frame(TEXT, b"one", key=KEY) + make_frame(BINARY, b"two", key=KEY))
+    decoder = Decoder(True)
+    found = messages(decoder, kind(stream[:3]), kind(stream[3:20]), kind(stream[20:]))
+    stream[:] = bytes(len(stream))
+    assert found == [(TEXT, b"one"), (BINARY, b"two")]
+
+
 def test_what_is_discarded_is_forgotten():
     decoder = Decoder(False)
     messages(decoder, make_frame(TEXT, b"half", fin=False) + make_frame(CONT, b"abc", length=100))

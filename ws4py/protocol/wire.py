@@ -220,6 +220,8 @@ class Decoder:
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer. Decodes nothing."""
+        if not isinstance(data, bytes):
+            data = bytes(data)
         if self._position < len(self._buffer):
             # What is left of the last segment; once drained, never more than a control frame.
             data = self._buffer[self._position :] + data
@@ -275,16 +277,18 @@ class Decoder:
                 start += 4
             if start > end:
                 return self._wait()
-            stop = start + length
-            if stop > end or not plain:
+            # Not start + length > end, which would wrap round in C for the largest lengths.
+            if length > end - start or not plain:
                 if first & 0x08:
-                    if stop > end:
+                    if length > end - start:
                         return self._wait()
+                    stop = start + length
                     self._position = stop
                     self._take_control(first, start, stop, masked)
                     return True
                 self._begin_fragment(first, start, length, masked)
                 continue
+            stop = start + length
             payload = unmask(buffer, start, stop) if masked else buffer[start:stop]
             self._position = stop
             self.opcode = first & 0x0F
