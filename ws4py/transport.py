@@ -552,8 +552,10 @@ class PolledTransport(_SocketTransport):
             data, error = b"", exc
         if data:
             self._delivering = True
-            ws.data_received(data)
-            self._delivering = False
+            try:
+                ws.data_received(data)
+            finally:  # Ctrl-C in a hook: what others send here later has to leave
+                self._delivering = False
             return True
         # An end stays readable for ever; what is still to be written need not spin on it.
         self._at_end = True
