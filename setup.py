@@ -20,6 +20,8 @@ from setuptools import Extension, setup
 
 #: Dotted names of the modules to compile.
 MODULES: list[str] = [
+    "ws4py.messaging",
+    "ws4py.protocol.connection",
     "ws4py.protocol.mask",
     "ws4py.protocol.wire",
 ]

@@ -42,7 +42,8 @@ _TABLES = [(_IDENTITY ^ _ONES * byte).to_bytes(256, "little") for byte in range(
 def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
     """``data`` masked with the four bytes of ``key``; the same call unmasks. Any thread."""
     if COMPILED and type(data) is bytes:
-        return xor(data, 0, len(data), key)  # type: ignore[name-defined] # noqa: F821
+        result: bytes = xor(data, 0, len(data), key)  # type: ignore[name-defined] # noqa: F821
+        return result
     if key == b"\0\0\0\0":
         return bytes(data)
     if _masker is not None:
@@ -63,7 +64,8 @@ def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
 def unmask(buffer: bytes, start: int, stop: int) -> bytes:
     """``buffer[start:stop]`` unmasked with the four bytes before it, as a frame has them."""
     if COMPILED:
-        return xor_behind(buffer, start, stop)  # type: ignore[name-defined] # noqa: F821
+        result: bytes = xor_behind(buffer, start, stop)  # type: ignore[name-defined] # noqa: F821
+        return result
     return mask(buffer[start:stop], buffer[start - 4 : start])
 
 

@@ -35,7 +35,7 @@ cdef class Decoder:
     cdef long long _remaining
     cdef bytes _key
 
-    cpdef receive(self, bytes data)
+    cpdef receive(self, data)
     cpdef discard(self)
     @cython.locals(
         buffer=bytes,
@@ -47,7 +47,8 @@ cdef class Decoder:
         plain=bint,
         length="long long",
         start=Py_ssize_t,
-        stop="long long",
+        stop=Py_ssize_t,
+
     )
     cpdef bint next_message(self) except -1
     cdef bint _wait(self) except -1

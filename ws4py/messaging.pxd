@@ -1,0 +1,30 @@
+# Types for the compiled build of messaging.py; the logic is all there.
+from ws4py.protocol.wire cimport encode_frame
+
+cdef class Message:
+    cdef public int opcode
+    cdef public object encoding
+    cdef public bint completed
+    cdef public bytes _data
+    cdef public object _text
+
+    cpdef bytes _to_bytes(self, data)
+
+cdef class TextMessage(Message):
+    pass
+
+cdef class BinaryMessage(Message):
+    pass
+
+cdef class CloseControlMessage(Message):
+    cdef public object code
+    cdef public object reason
+
+cdef class PingControlMessage(Message):
+    pass
+
+cdef class PongControlMessage(Message):
+    pass
+
+cpdef TextMessage received_text(bytes data, str text)
+cpdef BinaryMessage received_binary(bytes data)

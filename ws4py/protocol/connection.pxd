@@ -1,0 +1,68 @@
+# Types for the compiled build of connection.py; the logic is all there.
+cimport cython
+
+from ws4py.messaging cimport (
+    BinaryMessage,
+    CloseControlMessage,
+    Message,
+    PingControlMessage,
+    PongControlMessage,
+    TextMessage,
+    received_binary,
+    received_text,
+)
+from ws4py.protocol.wire cimport Decoder, encode_frame
+
+cdef class OutgoingMessage:
+    cdef public Connection _connection
+    cdef public int _opcode
+    cdef public object _compress
+    cdef public bint _started
+    cdef public bint _finished
+    cdef public list _waiting
+
+cdef class Connection:
+    cdef public object _asked
+    cdef public object _backlog
+    cdef public object _close_info
+    cdef public bint _deaf
+    cdef readonly Decoder _decoder
+    cdef public object _ended_at
+    cdef public object _last_received
+    cdef public list _out
+    cdef public object _ping
+    cdef public object _ping_at
+    cdef public object _pong
+    cdef public object _pong_at
+    cdef public Py_ssize_t _queued
+    cdef public object _received_close
+    cdef public object _sent_close
+    cdef public Py_ssize_t _waiting
+    cdef public OutgoingMessage _writer
+    cdef public bint always_mask
+    cdef public object began_by
+    cdef public long long bytes_in
+    cdef public long long bytes_out
+    cdef public bint client
+    cdef public object clock
+    cdef public object config
+    cdef public object deadline
+    cdef public object deflate
+    cdef public object error
+    cdef public object latency
+    cdef public long long messages_in
+    cdef public long long messages_out
+    cdef public object state
+    cdef public Py_ssize_t unsent
+    cdef public bint want_abort
+    cdef public bint want_eof
+
+    cpdef receive_data(self, data)
+    @cython.locals(decoder=Decoder, opcode=int)
+    cpdef Message next_event(self)
+    @cython.locals(out=list, data=bytes)
+    cpdef bytes data_to_send(self)
+    @cython.locals(frame=bytes)
+    cpdef _queue(self, int opcode, bytes payload, bint fin=*, bint rsv1=*)
+    cpdef _send_whole(self, int opcode, bytes payload, compress)
+    cpdef bint _compresses(self, bytes payload, wish) except -1
