@@ -168,14 +168,20 @@ class WebSocketManager:
         """Serve this websocket. Calls ``opened()`` first, on the calling thread.
 
         An exception of ``opened()`` is passed on and nothing is added. No-op when it is in.
+        ``RuntimeError`` for one that has no socket, not yet or not any more.
         """
         if ws in self:
             return
         logger.info("managing websocket %r", ws)
+        if ws.sock is None:
+            raise ws._not_connected()
         if not ws._opened:
             ws._opened = True
             ws.opened()
-        self.adopt(ws)
+        if ws.sock is None:
+            ws.terminate()  # opened() closed the connection: there is nothing to serve
+        else:
+            self.adopt(ws)
 
     def adopt(self, ws: WebSocket) -> None:
         """Serve this websocket, whose ``opened()`` is taken care of."""

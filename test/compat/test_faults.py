@@ -433,6 +433,8 @@ def test_manager_remove_after_terminate(manager, pair):
     manager.remove(ws)
     assert ws not in manager
     manager.remove(ws)
+    with pytest.raises(RuntimeError):
+        manager.add(ws)
     assert ws.log.names == ["opened", "closed"]
 
 

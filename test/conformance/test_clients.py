@@ -476,6 +476,13 @@ class TestClosing:
         assert client.wait_closed()[0] == 1006
         assert client.log.names.count("closed") == 1
 
+    @pytest.mark.parametrize("verb", ["close_connection", "terminate"])
+    def test_an_end_within_opened(self, meet, verb):
+        client, peer = meet(hooks(opened=lambda ws: getattr(ws, verb)()))
+        peer.read_to_eof()
+        assert client.wait_closed()[0] == 1006
+        assert client.log.names == ["closed"]
+
     def test_close_connection_from_another_thread(self, meet):
         client, peer = meet()
         sock = client.ws.sock

@@ -608,6 +608,18 @@ class TestClosing:
         assert ws.log.names.count("closed") == 1
         assert ws.sock is None
 
+    @pytest.mark.parametrize("verb", ["close_connection", "terminate"])
+    def test_an_end_within_opened(self, serve, verb):
+        handler = recorded(WebSocket, opened=lambda ws: getattr(ws, verb)())
+        served = serve(handler)
+        with served.connect() as peer:
+            peer.send(peer.request())
+            peer.read_to_eof()
+        ws = handler.made.get(timeout=5)
+        assert ws.log.wait("closed")[0] == 1006
+        wait_for(lambda: ws.terminated)
+        assert ws.log.names == ["closed"]
+
     def test_close_connection_from_another_thread(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
