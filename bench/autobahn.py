@@ -69,7 +69,12 @@ def suite(arguments: list[str]) -> str:
     path = script()
     assert path is not None
     done = subprocess.run(
-        ["bash", str(path), *arguments], stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT
+        ["bash", str(path), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # the client is a script elsewhere
     )
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else f"autobahn.sh ended with {done.returncode}"

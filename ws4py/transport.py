@@ -365,8 +365,15 @@ class BlockingTransport(_SocketTransport):
 
     def ring(self) -> None:
         """The deadline; on the alarm thread."""
-        if self.ws is not None:
-            self.ws.deadline_reached()
+        ws = self.ws
+        if ws is None:
+            return
+        with self.lock:
+            # A hook may keep the reading thread from what the peer has long said.
+            busy = self._real and not self._receiving and not self._closed
+            if busy and wait_ready(self.sock, READ, 0):
+                ws.stream.sign_of_life()
+        ws.deadline_reached()
 
     # The end
 

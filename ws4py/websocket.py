@@ -62,6 +62,7 @@ class WebSocket:
         # All of it, because calling __init__ again is how programs reconnect.
         self.stream: Stream = Stream(always_mask=self._client, expect_masking=not self._client)
         self._transport: Transport | None = None
+        self.__dict__.pop("_blocking", None)
         self._local_address: Any = None
         self._peer_address: Any = None
         self._opened = False
@@ -173,14 +174,17 @@ class WebSocket:
             transport.flush(self, now=True)
 
     def _send_control(self, message: Message) -> None:
+        if isinstance(message, CloseControlMessage):
+            self.close(message.code, message.reason)
+            return
         transport = self.transport
         with transport.lock:
+            if not self._admitted(transport):
+                return
             if isinstance(message, PingControlMessage):
                 self.stream.send_ping(message.data)
-            elif isinstance(message, PongControlMessage):
+            else:
                 self.stream.send_pong(message.data)
-            elif isinstance(message, CloseControlMessage):
-                self.stream.send_close(message.code, message.reason)
             transport.flush(self)
 
     def _send_fragments(
@@ -205,7 +209,7 @@ class WebSocket:
         except BaseException:
             if message.started and not fin:
                 # Half a message is out and cannot be taken back.
-                self._fail("the source of a fragmented message failed")
+                self._fail("the source of a fragmented message failed", sys.exc_info()[1])
             raise
 
     def _admitted(self, transport: Transport) -> bool:
@@ -222,10 +226,10 @@ class WebSocket:
         policy = self.stream.config.overflow or transport.overflow
         return "close" if policy == "block" and not transport.may_block() else policy
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, error: BaseException | None) -> None:
         transport = self.transport
         with transport.lock:
-            self.stream.fail(INTERNAL_ERROR, why)
+            self.stream.fail(INTERNAL_ERROR, why, error)
             transport.flush(self)
 
     # -- for drivers -----------------------------------------------------------------------
@@ -240,10 +244,17 @@ class WebSocket:
 
     def eof_received(self, error: Exception | None = None) -> None:
         """The peer hung up, or the socket broke with ``error``. The driving thread only."""
-        transport = self.transport
+        stream, transport = self.stream, self.transport
+        while stream.input_pending:
+            # Received before the end, and not delivered because the peer did not read.
+            with transport.lock:
+                message = stream.next_event()
+            if message is None:
+                break
+            self._deliver(message)
         with transport.lock:
-            expected = self.stream.state is not OPEN
-            self.stream.receive_eof(error)
+            expected = stream.state is not OPEN
+            stream.receive_eof(error)
         if error is not None and not expected:
             self._call("unhandled_error", error)
         with transport.lock:
@@ -312,12 +323,13 @@ class WebSocket:
     def _hook_failed(self, hook: str) -> None:
         """An error in the user's code harms its own connection only."""
         name = f"{type(self).__name__}.{hook}()"
-        if self.stream.state is not OPEN and isinstance(sys.exc_info()[1], ConnectionClosed):
+        error = sys.exc_info()[1]
+        if self.stream.state is not OPEN and isinstance(error, ConnectionClosed):
             # The end came while it was about to send: no fault of anybody's.
             logger.debug("%s sent to %r, which is closing", name, self)
             return
         logger.exception("error in %s of %r", name, self)
-        self._fail("internal error")
+        self._fail("internal error", error)
 
     # -- driving it yourself, as in 0.6 ----------------------------------------------------
 
@@ -389,7 +401,9 @@ class WebSocket:
         if self._transport is None:
             if self.sock is None:
                 raise self._not_connected()
-            self._transport = BlockingTransport(self.sock)
+            # Two threads may come here at once, and there must be one lock: setdefault() is atomic.
+            mine = BlockingTransport(self.sock)
+            self._transport = self.__dict__.setdefault("_blocking", mine)
         return self._transport
 
     @transport.setter

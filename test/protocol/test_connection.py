@@ -1573,3 +1573,40 @@ def test_a_flood_of_pings_is_answered_in_proportion_and_remembered_not_at_all(cl
         assert connection.buffered <= 2000
         connection.data_to_send()
     assert connection.buffered == 0
+
+
+def test_a_peer_that_works_off_a_jam_is_alive_although_it_says_nothing(clock):
+    """Reading from it is paused, so that its pongs lie unread: only what it takes tells."""
+    connection = Connection(client=False, clock=clock)
+    connection.send_message(b"x" * 1000, binary=True)
+    connection.unsent = len(connection.data_to_send())
+    for _ in range(5):
+        clock.advance(20)
+        connection.tick()
+        connection.data_to_send()
+        assert connection.state is State.OPEN
+        connection.unsent -= 100
+    clock.advance(20)
+    connection.tick()
+    clock.advance(20)
+    connection.tick()
+    assert connection.state is State.CLOSED
+
+
+def test_a_sign_of_life_that_a_driver_saw_postpones_the_question(clock):
+    connection = Connection(client=False, clock=clock)
+    for _ in range(5):
+        clock.advance(20)
+        connection.tick()
+        connection.sign_of_life()
+        assert connection.deadline == clock() + 20
+    connection.receive_eof()
+    connection.sign_of_life()
+    assert connection.close_info.error is None
+
+
+def test_the_reason_of_an_error_without_text_is_its_name(clock):
+    connection = Connection(client=False, clock=clock)
+    connection.fail(1011, "internal error", KeyError())
+    connection.receive_eof()
+    assert connection.close_info.reason == "KeyError()"

@@ -142,8 +142,6 @@ def _threaded(handler: Any, **options: Any) -> Served:
 class _WSGIServer(ThreadingMixIn, wsgirefserver.WSGIServer):
     """With a thread for each request, so that a slow one does not delay the others."""
 
-    request_queue_size = 128
-
 
 class _QuietRequestHandler(wsgirefserver.WebSocketWSGIRequestHandler):
     def log_message(self, *args: Any) -> None:

@@ -7,6 +7,7 @@ connection to connection lives elsewhere. This module must never know bytes, soc
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -84,8 +85,8 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("open_timeout", "close_timeout", "ping_interval", "ping_timeout"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive or None, not {value!r}")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive time or None, not {value!r}")
         for name in ("max_fragments", "max_head_size", "max_headers", "high_water"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")

@@ -123,9 +123,9 @@ class CloseInfo:
         """The peer's reason; without a close frame from it, what happened in our words."""
         if self.received is not None:
             return self.received[1]
-        return (
-            str(self.error) if self.error is not None else "connection lost without a close frame"
-        )
+        if self.error is None:
+            return "connection lost without a close frame"
+        return str(self.error) or repr(self.error)
 
 
 class OutgoingMessage:
@@ -230,7 +230,8 @@ class Connection:
         # Keepalive
         self._ping = b""
         self._ping_at: float | None = None
-        self._asked: int | None = None  # bytes_in when keepalive asked for a sign of life
+        # What had come in, and what the peer had taken of a jam, when keepalive asked for life.
+        self._asked: tuple[int, int | None] | None = None
         self._pong_at: float | None = None
         self.latency: float | None = None
         self.deadline: float | None = None
@@ -386,8 +387,7 @@ class Connection:
     def _keep_alive(self, now: float) -> None:
         interval, timeout = self.config.ping_interval, self.config.ping_timeout
         assert interval is not None, "else there is no deadline"
-        # Bytes tell, not times: an answer may come within one tick of a coarse clock.
-        if self.bytes_in == self._asked and timeout is not None:
+        if timeout is not None and self._asked is not None and not self._shows_life(*self._asked):
             self._give_up(timeout)
             return
         due = self._last_received + interval
@@ -399,8 +399,24 @@ class Connection:
         if timeout is not None or not self.buffered:
             # Without a timeout, pings to a peer that does not read would pile up for ever.
             self.send_ping(os.urandom(4))
-        self._asked = self.bytes_in
+        self._asked = self.bytes_in, self.bytes_out - self.unsent if self.unsent else None
         self.deadline = now + (interval if timeout is None else timeout)
+
+    def _shows_life(self, bytes_in: int, taken: int | None) -> bool:
+        """Whether the peer has done anything since there were these.
+
+        Bytes tell, not times: an answer may come within one tick of a coarse clock. And where
+        output is jammed, room for more of it can only come of a peer that reads.
+        """
+        return self.bytes_in > bytes_in or (
+            taken is not None and self.bytes_out - self.unsent > taken
+        )
+
+    def sign_of_life(self) -> None:
+        """A driver knows that the peer is alive, by bytes that nobody had the time to read."""
+        if self.state is OPEN:
+            self._last_received = self.clock()
+            self.keep_alive(self.config)
 
     def _give_up(self, timeout: float) -> None:
         self.fail(
@@ -646,7 +662,7 @@ class Connection:
                 began_by=self.began_by,
                 error=self.error,
                 bytes_in=self.bytes_in,
-                bytes_out=self.bytes_out - self.unsent,
+                bytes_out=max(0, self.bytes_out - self.unsent),
                 messages_in=self.messages_in,
                 messages_out=self.messages_out,
                 last_pong_age=age,

@@ -170,6 +170,8 @@ class WebSocketWSGIRequestHandler(WSGIRequestHandler):
 class WSGIServer(WSGIRefServer):
     """wsgiref's server with a manager for websockets; ``server_close()`` ends both."""
 
+    #: How many may wait to be accepted; socketserver's five are for pages, one after the other.
+    request_queue_size = 128
     #: Serves the websockets; see ``initialize_websockets_manager``.
     manager: WebSocketManager | None = None
 
