@@ -154,7 +154,7 @@ def main() -> None:
     server.send_signal(signal.SIGTERM)
     for sock in socks:
         head = read_exactly(sock, 4)
-        assert head[0] == 0x88 and head[2:4] == (1001).to_bytes(2, "big"), head
+        assert (head[0], head[2:4]) == (0x88, (1001).to_bytes(2, "big")), head
         sock.sendall(frame(8, head[2:4]))
     goodbye = time.perf_counter() - started
     code = server.wait(30)
