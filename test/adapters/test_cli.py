@@ -11,10 +11,10 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
+from backends import websockets_server
 from programs import need_package
 from rawpeer import RawClient
 from running import Program, environment
@@ -300,21 +300,13 @@ def test_a_pipe_gets_all_answers(echo_server, run):
 def test_a_pipe_gets_the_answers_of_a_server_that_answers_late(run):
     """One that has its close frame handled elsewhere than its messages: websockets."""
     need_package("websockets")
-    from websockets.sync.server import serve
 
     def handler(connection):
         for message in connection:
             connection.send(message)
 
-    with serve(handler, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            port = server.socket.getsockname()[1]
-            done = run("connect", f"ws://127.0.0.1:{port}/", input="a\nb\n")
-        finally:
-            server.shutdown()
-            thread.join()
+    with websockets_server(handler) as url:
+        done = run("connect", f"{url}/", input="a\nb\n")
     assert (done.returncode, done.stdout) == (0, "a\nb\n"), done.stderr
 
 

@@ -8,6 +8,7 @@ reason; tests that need it skip with that reason. Nothing here knows what is tes
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -333,3 +334,8 @@ def websockets_server(handler: Callable[[Any], Any], **options: Any) -> Iterator
     finally:
         server.shutdown()
         thread.join(TIMEOUT)
+        # The last release for Python 3.10 leaves these open.
+        for name in ("shutdown_watcher", "shutdown_notifier"):
+            fd = getattr(server, name, None)
+            if isinstance(fd, int):
+                os.close(fd)
