@@ -17,18 +17,16 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ws4py.protocol.connection import CLOSED, Connection
 from ws4py.reactor import READ, WRITE, Channel, Reactor, alarm
+from ws4py.syscalls import READ_SIZE, new_buffer, receive, transmit
 
 __all__ = ["BlockingTransport", "PolledTransport", "Transport", "drive_handshake"]
 
 logger = logging.getLogger("ws4py")
 
-#: One read takes at most this much: enough for bulk, little enough to be fair to the others.
-READ_SIZE = 65536
 #: TLS hands out records of 16 KiB; after this many the others have their turn.
 TLS_READS = 16
 #: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
@@ -54,38 +52,45 @@ class Driven(Protocol):
     def terminate(self) -> None: ...
 
 
-class Transport(Protocol):
-    """The contract between a websocket and its backend."""
+class Transport(Channel):
+    """The contract between a websocket and its backend; subclasses say how.
 
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held around every use of the connection's state, and never while a hook runs."""
+    ``lock`` is held around every use of the connection's state, and never while a hook runs;
+    ``is_secure`` says whether TLS is spoken.
+    """
 
-    @property
-    def is_secure(self) -> bool:
-        """Whether TLS is spoken."""
+    __slots__ = ("is_secure", "lock")
 
-    @property
-    def overflow(self) -> str:
-        """What ``Config.overflow`` is here when nobody chose."""
+    #: What ``Config.overflow`` is here when nobody chose.
+    overflow = "close"
+
+    def __init__(self, lock: Any, is_secure: bool) -> None:
+        super().__init__()
+        self.lock = lock
+        self.is_secure = is_secure
 
     def may_block(self) -> bool:
         """Whether the calling thread may wait until the peer has read."""
+        return False
 
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write what is owed as far as the system takes it; set the alarm. Lock held.
 
         A transport may leave it to the end of the hook that is running, unless ``now``.
         """
+        raise NotImplementedError
 
     def wait_sent(self, ws: Driven) -> None:
         """Wait until what was left is written. Lock not held; only where ``may_block()``."""
+        raise NotImplementedError
 
     def pause(self) -> bool:
         """The peer does not read: stop reading from it, if that is possible. Lock held."""
+        return False
 
     def close(self) -> None:
         """Close the socket. Any thread; harmless when repeated."""
+        raise NotImplementedError
 
 
 def is_secure(sock: Any) -> bool:
@@ -102,6 +107,13 @@ def end_output(sock: Any) -> None:
         sock.shutdown(socket.SHUT_WR)
 
 
+def cut(sock: Any) -> None:
+    """End the connection, but leave the socket to whoever may be using it."""
+    with contextlib.suppress(OSError, AttributeError):
+        # Not the TLS layer's shutdown: that would take the session away under a reader.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
 def close_socket(sock: Any) -> None:
     """Close, whatever state the socket is in; a stand-in for one may lack either method."""
     with contextlib.suppress(OSError, AttributeError):
@@ -110,17 +122,15 @@ def close_socket(sock: Any) -> None:
         sock.close()
 
 
-class _SocketTransport(Channel):
+class _SocketTransport(Transport):
     """What both transports share: the socket and the output that it has not taken yet."""
 
-    __slots__ = ("_eof_sent", "_rest", "is_secure", "lock", "sock", "ws")
+    __slots__ = ("_eof_sent", "_rest", "sock", "ws")
 
     def __init__(self, sock: Any) -> None:
-        super().__init__()
+        super().__init__(threading.RLock(), is_secure(sock))
         self.sock = sock
         self.ws: Driven | None = None
-        self.lock = threading.RLock()
-        self.is_secure = is_secure(sock)
         self._rest: memoryview | None = None
         self._eof_sent = False
 
@@ -187,7 +197,7 @@ class BlockingTransport(_SocketTransport):
         "_watched",
     )
 
-    overflow: str = "block"
+    overflow = "block"
 
     def __init__(self, sock: Any) -> None:
         super().__init__(sock)
@@ -382,9 +392,10 @@ class BlockingTransport(_SocketTransport):
 
     def _abort(self) -> None:
         """Wake the reading thread, which finds the end and runs the hooks."""
-        with contextlib.suppress(OSError, AttributeError):
-            # Not the TLS layer's shutdown: that would take the session away under the reader.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR) if self._real else self.sock.close()
+        if self._real:
+            cut(self.sock)
+        else:
+            close_socket(self.sock)
 
     def close(self) -> None:
         """Close the socket; wakes the thread that reads from it."""
@@ -445,6 +456,7 @@ class SocketReactor(Reactor):
     def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(poller, clock)
         self.dirty: list[PolledTransport] = []
+        self.buffer = new_buffer()
 
     def served(self) -> None:
         """Write what the last hook sent."""
@@ -472,17 +484,17 @@ class PolledTransport(_SocketTransport):
         "_delivering",
         "_dirty",
         "_ending",
+        "_fd",
         "_interest",
         "_paused",
         "_tls_wants_write",
         "reactor",
     )
 
-    overflow: str = "close"
-
     def __init__(self, sock: socket.socket, reactor: SocketReactor) -> None:
         super().__init__(sock)
         sock.setblocking(False)
+        self._fd = sock.fileno()
         self.reactor = reactor
         self._dirty = False
         self._delivering = False
@@ -541,22 +553,16 @@ class PolledTransport(_SocketTransport):
         if ws is None:
             return False
         error: OSError | None = None
+        data: bytes | None
         try:
             if self.is_secure:
-                with self.lock:
-                    data = self.sock.recv(READ_SIZE)
+                data = self._receive_tls()
             else:
-                data = self.sock.recv(READ_SIZE)
-        except ssl.SSLWantWriteError:
-            self._tls_wants_write = True
-            self._update_interest()
-            return False
-        except _AGAIN:
-            return False
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            data = b""
+                data = receive(self.sock, self._fd, self.reactor.buffer)
         except OSError as exc:
             data, error = b"", exc
+        if data is None:
+            return False
         if data:
             self._delivering = True
             try:
@@ -568,6 +574,21 @@ class PolledTransport(_SocketTransport):
         self._at_end = True
         ws.eof_received(error)
         return False
+
+    def _receive_tls(self) -> bytes | None:
+        """What is decrypted, as ``receive()`` gives it; TLS may have to write for that."""
+        try:
+            with self.lock:
+                data: bytes = self.sock.recv(READ_SIZE)
+        except ssl.SSLWantWriteError:
+            self._tls_wants_write = True
+            self._update_interest()
+            return None
+        except _AGAIN:
+            return None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
+        return data
 
     def pause(self) -> bool:
         """Read no more until the peer has read what it is owed. Lock held."""
@@ -618,7 +639,9 @@ class PolledTransport(_SocketTransport):
             self.reactor.set_alarm(self, deadline)
 
     def _send(self, data: bytes | memoryview) -> int:
-        return int(self.sock.send(data))
+        if self.is_secure:
+            return int(self.sock.send(data))
+        return transmit(self.sock, self._fd, data)
 
     def _broken(self, ws: Driven) -> None:
         # Reading will find the same end; if reading was paused, nobody would look.
@@ -680,10 +703,14 @@ class PolledTransport(_SocketTransport):
     def close(self) -> None:
         """Close the socket now; the hooks of the end run on the reactor's thread."""
         with self.lock:
-            fd = self.fileno()
-            if fd >= 0:
-                self.reactor.unregister(fd)
-                close_socket(self.sock)
+            if self.fileno() >= 0:
+                self.reactor.unregister(self._fd)
+                if self.reactor.in_thread() or self.reactor.ident is None:
+                    close_socket(self.sock)
+                else:
+                    # Its number must not go to another connection while that thread may be about
+                    # to read from it: it closes the socket itself.
+                    cut(self.sock)
             self._end_soon()
 
     def detach(self) -> None:

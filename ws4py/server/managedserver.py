@@ -18,7 +18,8 @@ from ws4py.protocol.handshake import Response, ServerHandshake
 from ws4py.reactor import READ, WRITE, Channel, Reactor
 from ws4py.server import FAREWELL
 from ws4py.server.reactorserver import ReactorServer
-from ws4py.transport import READ_SIZE, close_socket, end_output
+from ws4py.syscalls import READ_SIZE
+from ws4py.transport import close_socket, end_output
 from ws4py.websocket import WebSocket
 
 if TYPE_CHECKING:
