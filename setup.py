@@ -7,16 +7,20 @@ the same name. ``WS4PY_BUILD`` decides:
 ``yes``   compile, or fail
 ``no``    stay pure Python
 
-Which one is in use: ``ws4py doctor``.
+Which one is in use, and why: ``ws4py doctor``, from what is written to ``ws4py/_build.json`` here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 #: Dotted names of the modules to compile.
 MODULES: list[str] = [
@@ -31,9 +35,19 @@ DIRECTIVES = {"language_level": "3", "annotation_typing": False}
 
 ROOT = Path(__file__).resolve().parent
 
+#: For ``ws4py doctor``: which modules there are to compile, and why that was not even tried.
+RECORD: dict[str, Any] = {"modules": MODULES, "why": None}
+
 
 def say(text: str) -> None:
     print(f"ws4py: {text}", file=sys.stderr, flush=True)
+
+
+def stay_pure(why: str) -> list[Extension]:
+    """Compile nothing, and remember why."""
+    RECORD["why"] = why
+    say(f"pure Python build ({why})")
+    return []
 
 
 def source_of(module: str) -> Path:
@@ -45,8 +59,7 @@ def extensions(wish: str) -> list[Extension]:
     if wish not in ("auto", "yes", "no"):
         raise SystemExit(f"ws4py: WS4PY_BUILD must be auto, yes or no, not {wish!r}")
     if wish == "no":
-        say("pure Python build (WS4PY_BUILD=no)")
-        return []
+        return stay_pure("WS4PY_BUILD=no when ws4py was installed")
     ready = [m for m in MODULES if (ROOT / source_of(m)).with_suffix(".pxd").exists()]
     missing = sorted(set(MODULES) - set(ready))
     if wish == "yes" and (missing or not ready):
@@ -56,15 +69,13 @@ def extensions(wish: str) -> list[Extension]:
             else "ws4py: WS4PY_BUILD=yes, but this version has no module to compile"
         )
     if not ready:
-        say("pure Python build (no module to compile)")
-        return []
+        return stay_pure("this version has no module to compile")
     try:
         from Cython.Build import cythonize
     except ImportError:
         if wish == "yes":
             raise SystemExit("ws4py: WS4PY_BUILD=yes, but Cython is not installed") from None
-        say("pure Python build (Cython is not installed)")
-        return []
+        return stay_pure("no Cython when ws4py was installed")
     say(f"compiling {', '.join(ready)} (WS4PY_BUILD={wish})")
     built: list[Extension] = cythonize(
         [Extension(m, [str(source_of(m))]) for m in ready],
@@ -78,4 +89,33 @@ def extensions(wish: str) -> list[Extension]:
     return built
 
 
-setup(ext_modules=extensions(os.environ.get("WS4PY_BUILD") or "auto"))
+class BuildPy(build_py):
+    """Writes the record beside the modules, in the source tree for an editable installation."""
+
+    def run(self) -> None:
+        super().run()
+        folder = ROOT if self.editable_mode else Path(self.build_lib)
+        (folder / "ws4py" / "_build.json").write_text(json.dumps(RECORD, indent=2) + "\n", "utf-8")
+
+
+class BuildExt(build_ext):
+    """Knows what to ask of the compiler, and says in one line when it could not do it."""
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type != "msvc":
+            for extension in self.extensions:
+                extension.extra_compile_args.append("-O3")  # Debian's Python, say, has -O2
+        super().build_extensions()
+        failed = [
+            each.name
+            for each in self.extensions
+            if not Path(self.get_ext_fullpath(each.name)).exists()
+        ]
+        if failed:
+            say(f"pure Python for {', '.join(failed)}: the C compiler failed, see above")
+
+
+setup(
+    ext_modules=extensions(os.environ.get("WS4PY_BUILD") or "auto"),
+    cmdclass={"build_py": BuildPy, "build_ext": BuildExt},
+)

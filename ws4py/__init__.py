@@ -11,7 +11,11 @@ import logging.handlers
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ws4py import _build
 from ws4py._version import __version__
+
+if _build.PURE:
+    _build.prefer_sources()  # before any module is imported that may be compiled
 
 if TYPE_CHECKING:
     from ws4py.websocket import WebSocket
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 __author__ = "the ws4py contributors"
 
 __all__ = [
+    "COMPILED_MODULES",
     "IMPLEMENTATION",
     "WS_KEY",
     "WS_VERSION",
@@ -32,8 +37,11 @@ __all__ = [
 WS_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: The protocol versions that servers accept; clients speak the highest.
 WS_VERSION = (8, 13)
-#: Which build of the hot modules is in use.
-IMPLEMENTATION = "pure"
+#: Which build of the hot modules is in use: "compiled", "pure", or "mixed" when only some of them
+#: are compiled. Found out when it is asked for, as is the next.
+IMPLEMENTATION: str
+#: Dotted names of the modules that are compiled. ``ws4py doctor`` says why the others are not.
+COMPILED_MODULES: tuple[str, ...]
 
 logging.getLogger("ws4py").addHandler(logging.NullHandler())
 
@@ -52,11 +60,15 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = value
         return value
+    if name == "IMPLEMENTATION":
+        return _build.implementation()
+    if name == "COMPILED_MODULES":
+        return tuple(module.name for module in _build.modules() if module.compiled)
     raise AttributeError(f"module 'ws4py' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__, *_LAZY})
 
 
 def configure_logger(

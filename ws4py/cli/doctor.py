@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ws4py
+from ws4py import _build
 from ws4py.cli import backends
 
 __all__ = ["add_parsers", "examine"]
@@ -45,7 +46,7 @@ def examine() -> dict[str, Any]:
         "ws4py": {
             "version": ws4py.__version__,
             "implementation": ws4py.IMPLEMENTATION,
-            "why": why_pure() if ws4py.IMPLEMENTATION == "pure" else None,
+            "modules": [module._asdict() for module in _build.modules()],
             "path": str(Path(ws4py.__file__).parent),
         },
         "python": {
@@ -63,13 +64,6 @@ def examine() -> dict[str, Any]:
             for name, extra in ACCELERATORS
         ],
     }
-
-
-def why_pure() -> str:
-    """Why no compiled module is in use."""
-    if os.environ.get("WS4PY_PURE") == "1":
-        return "WS4PY_PURE=1 is set"
-    return "no module was compiled when it was installed"
 
 
 def describe(backend: backends.Backend) -> dict[str, Any]:
@@ -123,7 +117,8 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     own, python, tls = found["ws4py"], found["python"], found["tls"]
     rows = [
         ("ws4py", f"{own['version']} in {own['path']}"),
-        ("", own["implementation"] + (f": {own['why']}" if own["why"] else "")),
+        ("", own["implementation"]),
+        *(("", line) for line in builds(own["modules"])),
         ("Python", f"{python['implementation']} {python['version']}, {python['executable']}"),
         ("platform", python["platform"]),
         ("pollers", ", ".join(found["pollers"])),
@@ -141,6 +136,18 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         missing = f'not installed: pip install "ws4py[{each["extra"]}]"'
         rows.append(("speed-ups" if not i else "", f"{each['name']} {each['version'] or missing}"))
     return [f"{label:<12}{text}" for label, text in rows]
+
+
+def builds(modules: list[dict[str, Any]]) -> list[str]:
+    """Which modules are compiled, and why the others are not: a line for each reason."""
+    by_reason: dict[str | None, list[str]] = {}
+    for module in modules:
+        by_reason.setdefault(module["why"], []).append(module["name"].removeprefix("ws4py."))
+    return [
+        f"  {'compiled' if why is None else 'pure'}: {', '.join(names)}"
+        + (f" ({why})" if why else "")
+        for why, names in by_reason.items()
+    ]
 
 
 NO_STORE = "no trusted authorities: wss:// needs a CA file (is ca-certificates installed?)"
