@@ -72,16 +72,22 @@ def extensions(wish: str) -> list[Extension]:
         return stay_pure("this version has no module to compile")
     try:
         from Cython.Build import cythonize
+        from Cython.Compiler.Errors import CompileError
     except ImportError:
         if wish == "yes":
             raise SystemExit("ws4py: WS4PY_BUILD=yes, but Cython is not installed") from None
         return stay_pure("no Cython when ws4py was installed")
     say(f"compiling {', '.join(ready)} (WS4PY_BUILD={wish})")
-    built: list[Extension] = cythonize(
-        [Extension(m, [str(source_of(m))]) for m in ready],
-        build_dir="build/cython",  # no generated C in the tree
-        compiler_directives=DIRECTIVES,
-    )
+    try:
+        built: list[Extension] = cythonize(
+            [Extension(m, [str(source_of(m))]) for m in ready],
+            build_dir="build/cython",  # no generated C in the tree
+            compiler_directives=DIRECTIVES,
+        )
+    except CompileError:
+        if wish == "yes":
+            raise
+        return stay_pure("this Cython could not translate the modules when ws4py was installed")
     for extension in built:
         # Here, and not when making them: cythonize() of Cython 3.3 drops it. An optional
         # extension that does not compile is a warning, and the .py beside it is used.
@@ -100,6 +106,10 @@ class BuildPy(build_py):
 
 class BuildExt(build_ext):
     """Knows what to ask of the compiler, and says in one line when it could not do it."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self) -> None:
         if self.compiler.compiler_type != "msvc":
