@@ -18,7 +18,7 @@ from ws4py.cli.common import INTERRUPTED, USAGE, Failure
 __all__ = ["main"]
 
 #: Subcommands, in the order of ``--help``: each module has ``add_parsers(subparsers)``.
-COMMANDS = ("demo", "serve", "connect", "doctor")
+COMMANDS = ("demo", "serve", "connect", "bench", "doctor")
 
 
 def make_parser() -> argparse.ArgumentParser:

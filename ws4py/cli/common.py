@@ -1,17 +1,38 @@
-"""What the subcommands share: how they fail, and how they are asked to stop."""
+"""What the subcommands share: how they fail, how they are asked to stop, how clients are set up."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import socket
+import ssl
 import sys
 from types import TracebackType
+from typing import Any
 
-__all__ = ["FAILED", "INTERRUPTED", "USAGE", "Failure", "StopSignals", "say"]
+from ws4py.exc import HandshakeError
+from ws4py.protocol.config import DEFAULT
+
+__all__ = [
+    "ABNORMAL",
+    "FAILED",
+    "HANDSHAKE",
+    "INTERRUPTED",
+    "USAGE",
+    "Failure",
+    "StopSignals",
+    "add_client_options",
+    "client_arguments",
+    "no_connection",
+    "say",
+    "seconds",
+]
 
 #: Exit statuses. 2 is what argparse uses, 130 what a shell makes of SIGINT.
 FAILED = 1
 USAGE = 2
+HANDSHAKE = 3
+ABNORMAL = 4
 INTERRUPTED = 130
 
 
@@ -49,9 +70,14 @@ class StopSignals:
         for each in self.NUMBERS:
             signal.signal(each, signal.SIG_DFL)
 
-    def wait(self) -> None:
-        """Until the first signal, or until ``stop()``."""
-        self._waiting.recv(1)
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until the first signal or ``stop()``; ``False`` after ``timeout`` seconds without."""
+        self._waiting.settimeout(timeout)
+        try:
+            self._waiting.recv(1)
+        except TimeoutError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End ``wait()`` without a signal. Any thread."""
@@ -68,3 +94,94 @@ class StopSignals:
             signal.signal(number, handler)
         self._waiting.close()
         self._waking.close()
+
+
+# -- clients -------------------------------------------------------------------------------
+
+
+def add_client_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the URL, and what there is to say about connecting to it."""
+    parser.add_argument("url", metavar="URL", help="ws://, wss://, ws+unix:// or wss+unix://")
+    parser.add_argument(
+        "-H",
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        type=header,
+        help="send this header; may be repeated",
+    )
+    parser.add_argument(
+        "--subprotocol",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="offer this subprotocol; may be repeated, best first",
+    )
+    parser.add_argument(
+        "--ca", metavar="FILE", type=readable, help="trust the authorities in this PEM file"
+    )
+    parser.add_argument("--insecure", action="store_true", help="do not verify the certificate")
+    parser.add_argument("--no-compression", action="store_true", help="do not offer compression")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=DEFAULT.open_timeout,
+        help="for connecting, and for the last answers and closing (default: %(default)g)",
+    )
+
+
+def header(text: str) -> tuple[str, str]:
+    """A header as curl wants it."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"not of the form 'Name: value': {text!r}")
+    return name.strip(), value.strip()
+
+
+def readable(path: str) -> str:
+    """A file that can be read; TLS itself does not say which one it misses."""
+    try:
+        with open(path, "rb"):
+            return path
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def seconds(text: str) -> float:
+    """A time that makes sense as a timeout."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"not a positive number of seconds: {text!r}")
+    return value
+
+
+def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What ``add_client_options`` has read, as arguments for ``WebSocketBaseClient``."""
+    config = DEFAULT.replace(open_timeout=options.timeout, close_timeout=options.timeout)
+    if options.no_compression:
+        config = config.replace(compression=None)
+    ssl_options: dict[str, Any] = {}
+    if options.ca:
+        ssl_options["ca_certs"] = options.ca
+    if options.insecure:
+        ssl_options["cert_reqs"] = ssl.CERT_NONE
+    return {
+        "protocols": options.subprotocol,
+        "ssl_options": ssl_options,
+        "headers": options.header,
+        "config": config,
+    }
+
+
+def no_connection(exc: Exception) -> Failure:
+    """How the command ends when ``connect()`` has raised ``exc``."""
+    if isinstance(exc, HandshakeError):
+        return Failure(exc, HANDSHAKE)
+    if isinstance(exc, OSError):  # before ValueError: a certificate that is not trusted is both
+        return Failure(exc.strerror or exc, FAILED)
+    return Failure(exc, USAGE if isinstance(exc, ValueError) else FAILED)

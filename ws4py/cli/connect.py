@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import ssl
 import sys
 import threading
 import time
@@ -12,17 +11,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ws4py.cli import backends
-from ws4py.cli.common import FAILED, USAGE, Failure, StopSignals, say
+from ws4py.cli.common import (
+    ABNORMAL,
+    USAGE,
+    Failure,
+    StopSignals,
+    add_client_options,
+    client_arguments,
+    no_connection,
+    say,
+)
 from ws4py.client import WebSocketBaseClient
 from ws4py.exc import HandshakeError, WebSocketException
 from ws4py.messaging import Message, PongControlMessage
-from ws4py.protocol.config import DEFAULT
 
-__all__ = ["ABNORMAL", "HANDSHAKE", "add_parsers"]
-
-#: Exit statuses besides 0 (clean close), 1 (could not connect) and 2 (usage).
-HANDSHAKE = 3
-ABNORMAL = 4
+__all__ = ["add_parsers"]
 
 #: A server may answer a line after it has read our close frame, and then its answer is lost. So
 #: after the end of input we stay until nothing has come for this many seconds.
@@ -40,66 +43,10 @@ def add_parsers(subparsers: Any) -> None:
         description="Send each line of standard input as a message, print each message as a line.",
         epilog=EPILOG,
     )
-    parser.add_argument("url", metavar="URL", help="ws://, wss://, ws+unix:// or wss+unix://")
+    add_client_options(parser)
     clients = backends.names("client")
     parser.add_argument("--backend", choices=clients, default=clients[0], help="how to run it")
-    parser.add_argument(
-        "-H",
-        "--header",
-        metavar="'NAME: VALUE'",
-        action="append",
-        default=[],
-        type=header,
-        help="send this header; may be repeated",
-    )
-    parser.add_argument(
-        "--subprotocol",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="offer this subprotocol; may be repeated, best first",
-    )
-    parser.add_argument(
-        "--ca", metavar="FILE", type=readable, help="trust the authorities in this PEM file"
-    )
-    parser.add_argument("--insecure", action="store_true", help="do not verify the certificate")
-    parser.add_argument("--no-compression", action="store_true", help="do not offer compression")
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=DEFAULT.open_timeout,
-        help="for connecting, and for the last answers and closing (default: %(default)g)",
-    )
     parser.set_defaults(run=run)
-
-
-def header(text: str) -> tuple[str, str]:
-    """A header as curl wants it."""
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"not of the form 'Name: value': {text!r}")
-    return name.strip(), value.strip()
-
-
-def readable(path: str) -> str:
-    """A file that can be read; TLS itself does not say which one it misses."""
-    try:
-        with open(path, "rb"):
-            return path
-    except OSError as exc:
-        raise argparse.ArgumentTypeError(f"cannot read {path}: {exc.strerror}") from exc
-
-
-def seconds(text: str) -> float:
-    """A time that makes sense as a timeout."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"not a positive number of seconds: {text!r}")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:
@@ -125,20 +72,8 @@ def run(options: argparse.Namespace) -> int:
 
 def make_client(base: Any, options: argparse.Namespace, screen: Screen) -> Terminal:
     """A client of class ``base`` that is wired to the terminal."""
-    config = DEFAULT.replace(open_timeout=options.timeout, close_timeout=options.timeout)
-    if options.no_compression:
-        config = config.replace(compression=None)
-    ssl_options: dict[str, Any] = {}
-    if options.ca:
-        ssl_options["ca_certs"] = options.ca
-    if options.insecure:
-        ssl_options["cert_reqs"] = ssl.CERT_NONE
     client: Terminal = type("TerminalClient", (Terminal, base), {})(
-        options.url,
-        options.subprotocol,
-        ssl_options=ssl_options,
-        headers=options.header,
-        config=config,
+        options.url, **client_arguments(options)
     )
     client.screen = screen
     client.patience = options.timeout
@@ -149,12 +84,8 @@ def open_connection(client: Terminal) -> None:
     """``connect()``, with its errors turned into exit statuses."""
     try:
         client.connect()
-    except HandshakeError as exc:
-        raise Failure(exc, HANDSHAKE) from exc
-    except OSError as exc:  # before ValueError: a certificate that is not trusted is both
-        raise Failure(exc.strerror or exc, FAILED) from exc
-    except ValueError as exc:
-        raise Failure(exc, USAGE) from exc
+    except (HandshakeError, OSError, ValueError) as exc:
+        raise no_connection(exc) from exc
 
 
 def wait_for_end(client: Any, signals: StopSignals) -> None:
