@@ -37,6 +37,8 @@ def problem_of(sample: Sample) -> str | None:
         return f"failed: {sample['error'].strip()[-120:]}"
     if sample.get("mismatch") or sample.get("errors") or sample.get("failed"):
         return "wrong or missing answers"
+    if sample.get("rate") == 0:
+        return "nothing finished in time"
     if sample.get("foreign", 0.0) > FOREIGN_LIMIT:
         return f"disturbed: other programs took {sample['foreign']:.2f} of a core"
     return None
@@ -101,12 +103,12 @@ class Results:
         self.open_secs: dict[tuple[str, Case], float] = {}
         # Kind, suite and case to name to round to costs.
         self._costs: dict[tuple[str, str, Case], dict[str, dict[Any, list[float]]]] = {}
-        for number, file in enumerate(files):
+        for file in files:
             for line in file.read_text().splitlines():
-                self._take(number, json.loads(line))
+                self._take(json.loads(line))
 
-    def _take(self, file: int, record: dict[str, Any]) -> None:
-        if record["kind"] == "facts":
+    def _take(self, record: dict[str, Any]) -> None:
+        if record["kind"] == "facts":  # with these every run begins
             self.facts.append(record)
             return
         self.total += 1
@@ -125,7 +127,8 @@ class Results:
         if "open_secs" in sample:
             self.open_secs[name, case] = sample["open_secs"]
         rounds = self._costs.setdefault((record["kind"], record["suite"], case), {})
-        rounds.setdefault(name, {}).setdefault((file, record["rep"]), []).append(cost)
+        this_round = (len(self.facts), record["rep"])
+        rounds.setdefault(name, {}).setdefault(this_round, []).append(cost)
 
     def cases(self, kind: str, suite: str) -> list[dict[str, int]]:
         """The rows of a suite, sorted."""
