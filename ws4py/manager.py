@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ws4py.messaging import Message
 from ws4py.reactor import EPollPoller, KQueuePoller, PollPoller, SelectPoller
+from ws4py.syscalls import this_thread
 from ws4py.transport import BlockingTransport, PolledTransport, SocketReactor
 
 if TYPE_CHECKING:
@@ -22,25 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["EPollPoller", "KQueuePoller", "PollPoller", "SelectPoller", "WebSocketManager"]
 
 logger = logging.getLogger("ws4py")
-
-
-class _Reactor(SocketReactor):
-    """The manager's loop; tells it when a websocket has ended."""
-
-    def __init__(self, poller: Any, websockets: dict[int, WebSocket]) -> None:
-        super().__init__(poller)
-        self.websockets = websockets
-        self.empty = threading.Condition()
-        #: Called, on the manager's thread, after a websocket has gone.
-        self.on_forget: Callable[[], object] | None = None
-
-    def forget(self, ws: Any) -> None:
-        self.websockets.pop(id(ws), None)
-        if not self.websockets:
-            with self.empty:
-                self.empty.notify_all()
-        if self.on_forget is not None:
-            self.on_forget()
 
 
 class WebSocketManager:
@@ -58,7 +40,10 @@ class WebSocketManager:
         self.lock = threading.RLock()
         self._websockets: dict[int, WebSocket] = {}  # by identity: descriptors are reused
         self._poller = poller
-        self._reactor: _Reactor | None = None
+        self._empty = threading.Condition()
+        #: Called on the manager's thread after a websocket has gone. For servers.
+        self.on_forget: Callable[[], object] | None = None
+        self._reactor: SocketReactor | None = None
         self._thread: threading.Thread | None = None
         self.running = False
         self.name = "WebSocketManager"
@@ -67,11 +52,12 @@ class WebSocketManager:
     # -- the loop --------------------------------------------------------------------------
 
     @property
-    def reactor(self) -> _Reactor:
+    def reactor(self) -> SocketReactor:
         """The loop that does the work; made when it is first needed."""
         with self.lock:
             if self._reactor is None:
-                self._reactor = _Reactor(self._poller, self._websockets)
+                self._reactor = SocketReactor(self._poller)
+                self._reactor.on_forget = self._forget
                 self._poller = None  # a stopped reactor takes its poller with it
             return self._reactor
 
@@ -111,13 +97,13 @@ class WebSocketManager:
 
     def _loop(self) -> None:
         reactor = self.reactor
-        reactor.ident = threading.get_ident()
+        reactor.ident = this_thread()
         try:
             while self.running:
                 reactor.turn()
         except BaseException:
             self.running = False
-            reactor.ident = None
+            reactor.ident = 0
             raise
         try:
             self._cut_all(reactor)
@@ -125,10 +111,10 @@ class WebSocketManager:
             self.running = False
             with self.lock:
                 self._reactor = None
-            reactor.ident = None
+            reactor.ident = 0
             reactor.release()
 
-    def _cut_all(self, reactor: _Reactor) -> None:
+    def _cut_all(self, reactor: SocketReactor) -> None:
         """The manager stops: no connection is left without its ``closed()``."""
         for ws in list(self._websockets.values()):
             ws.close_connection()
@@ -143,7 +129,7 @@ class WebSocketManager:
             was_running, self.running = self.running, False
             reactor = self._reactor
         if reactor is not None:
-            if was_running or reactor.ident is not None or self.is_alive():
+            if was_running or reactor.ident or self.is_alive():
                 reactor.call_soon(lambda: None)
             else:
                 for ws in self:
@@ -174,7 +160,7 @@ class WebSocketManager:
             return
         logger.info("managing websocket %r", ws)
         if ws.sock is None:
-            raise ws._not_connected()
+            raise RuntimeError(f"{ws!r} has no socket: not connected yet, or closed")
         if not ws._opened:
             ws._opened = True
             ws.opened()
@@ -200,6 +186,15 @@ class WebSocketManager:
             self._websockets.pop(id(ws), None)
             raise
 
+    def _forget(self, ws: Any) -> None:
+        """The last word about a websocket, on the manager's thread."""
+        self._websockets.pop(id(ws), None)
+        if not self._websockets:
+            with self._empty:
+                self._empty.notify_all()
+        if self.on_forget is not None:
+            self.on_forget()
+
     def remove(self, ws: WebSocket) -> None:
         """Serve it no longer. Calls no hook and closes nothing; no-op when it is not in."""
         if self._websockets.pop(id(ws), None) is not None:
@@ -218,12 +213,12 @@ class WebSocketManager:
         if reactor is None:
             return True
         end = None if timeout is None else time.monotonic() + timeout
-        with reactor.empty:
+        with self._empty:
             while self._websockets:
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
                     return False
-                reactor.empty.wait(left)
+                self._empty.wait(left)
         return True
 
     def broadcast(self, message: Payload | Message, binary: bool = False) -> None:

@@ -1,4 +1,6 @@
 # Types for the compiled build of messaging.py; the logic is all there.
+cimport cython
+
 from ws4py.protocol.wire cimport encode_frame
 
 cdef class Message:
@@ -26,5 +28,7 @@ cdef class PingControlMessage(Message):
 cdef class PongControlMessage(Message):
     pass
 
+@cython.locals(message=TextMessage)
 cpdef TextMessage received_text(bytes data, str text)
+@cython.locals(message=BinaryMessage)
 cpdef BinaryMessage received_binary(bytes data)

@@ -20,6 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from ws4py.syscalls import this_thread
+
 __all__ = [
     "READ",
     "WRITE",
@@ -344,7 +346,7 @@ class Reactor:
         self.poller: Poller = poller
         self.clock = clock
         self.running = False
-        self.ident: int | None = None
+        self.ident = 0  # the thread that runs it, if one does
         self._waiting = False
         self._channels: dict[int, Channel] = {}
         self._alarms: list[tuple[float, int, Channel]] = []
@@ -359,7 +361,7 @@ class Reactor:
 
     def in_thread(self) -> bool:
         """Whether the caller is the reactor's own thread."""
-        return self.ident == threading.get_ident()
+        return self.ident == this_thread()
 
     def register(self, fd: int, channel: Channel, events: int = READ) -> None:
         """Watch ``fd`` on behalf of ``channel``."""
@@ -428,13 +430,13 @@ class Reactor:
 
     def run(self) -> None:
         """Serve until ``stop()``."""
-        self.ident = threading.get_ident()
+        self.ident = this_thread()
         self.running = True
         try:
             while self.running:
                 self.turn()
         finally:
-            self.ident = None
+            self.ident = 0
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait for something to do, for ``timeout`` seconds at most, and do it."""

@@ -29,6 +29,9 @@ VALID_CLOSING_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011]
 
 Parser = Generator[int, bytes, None]
 
+#: What stands for a list that nobody has looked at yet.
+UNTOUCHED = ()
+
 
 class Stream(Connection):
     """The protocol of one end of a connection, with the names that ws4py 0.6 gave it.
@@ -41,33 +44,44 @@ class Stream(Connection):
     only ``closing`` is set.
     """
 
-    __slots__ = ("_closing", "_parser", "errors", "message", "pings", "pongs")
-
-    #: The data message that the parser has met last; set it to ``None`` when done with it. While
-    #: fragments come in, it is not ``completed`` and has no data yet.
-    message: Message | None
-    #: What the parser has received of these; nobody but the caller takes them out.
-    pings: list[PingControlMessage]
-    pongs: list[PongControlMessage]
-    #: Close messages that answer what the parser has found wrong.
-    errors: list[CloseControlMessage]
-    _closing: CloseControlMessage | None
-    _parser: Parser | None
+    __slots__ = ("_closing", "_errors", "_parser", "_pings", "_pongs", "message")
 
     def __init__(self, always_mask: bool = False, expect_masking: bool = True) -> None:
         super().__init__(client=always_mask)
         self.expect_masking = expect_masking
+        #: The data message that the parser has met last; set it to ``None`` when done with it.
+        #: While fragments come in, it is not ``completed`` and has no data yet.
+        self.message: Message | None = None
+        self._closing: CloseControlMessage | None = None
+        self._parser: Parser | None = None
+        # Lists when first looked at: one of ten thousand streams has none of these.
+        self._errors: Any = UNTOUCHED
+        self._pings: Any = UNTOUCHED
+        self._pongs: Any = UNTOUCHED
 
-    def __getattr__(self, name: str) -> Any:
-        """Come into being when first looked at: one of ten thousand streams has none of these."""
-        if name in ("errors", "pings", "pongs"):
-            value: list[Message] | None = []
-        elif name in ("_closing", "_parser", "message"):
-            value = None
-        else:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        setattr(self, name, value)
-        return value
+    @property
+    def errors(self) -> list[CloseControlMessage]:
+        """Close messages that answer what the parser has found wrong."""
+        if self._errors is UNTOUCHED:
+            self._errors = []
+        errors: list[CloseControlMessage] = self._errors
+        return errors
+
+    @property
+    def pings(self) -> list[PingControlMessage]:
+        """What the parser has received; nobody but the caller takes them out."""
+        if self._pings is UNTOUCHED:
+            self._pings = []
+        pings: list[PingControlMessage] = self._pings
+        return pings
+
+    @property
+    def pongs(self) -> list[PongControlMessage]:
+        """What the parser has received; nobody but the caller takes them out."""
+        if self._pongs is UNTOUCHED:
+            self._pongs = []
+        pongs: list[PongControlMessage] = self._pongs
+        return pongs
 
     # -- received --------------------------------------------------------------------------
 
@@ -135,8 +149,8 @@ class Stream(Connection):
         """Let go of everything received."""
         if self._parser is not None:
             self._parser.close()
-        for name in Stream.__slots__:
-            setattr(self, name, None)
+        self.message = self._closing = self._parser = None
+        self._errors = self._pings = self._pongs = None
 
     # -- to be sent ------------------------------------------------------------------------
 

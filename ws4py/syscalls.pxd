@@ -1,7 +1,7 @@
 # The system calls of syscalls.py, on Unix; what they mean is said there.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_SetFromErrno
-from libc.errno cimport EAGAIN, EINTR, EWOULDBLOCK, errno
+from libc cimport errno
 
 cdef extern from *:
     """
@@ -24,31 +24,47 @@ cdef extern from *:
     Py_ssize_t ws4py_recv(int fd, char *out, Py_ssize_t size) nogil
     Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size) nogil
 
+cdef inline bint again(int error) except -1:
+    """Whether the call only found nothing to do; raises OSError for any other failure."""
+    # Looked at before the interpreter's lock was taken again, which may set another.
+    if error == errno.EAGAIN or error == errno.EINTR:
+        return True
+    errno.errno = error
+    PyErr_SetFromErrno(OSError)
+
 cdef inline bytes call_recv(int fd, bytearray buffer):
     cdef char *out = buffer
     cdef Py_ssize_t size = len(buffer)
     cdef Py_ssize_t got
+    cdef int error = 0
     with nogil:
         got = ws4py_recv(fd, out, size)
+        if got < 0:
+            error = errno.errno
     if got >= 0:
         return PyBytes_FromStringAndSize(out, got)
-    if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
-        return None
-    PyErr_SetFromErrno(OSError)
+    again(error)
+    return None
 
 cdef inline Py_ssize_t call_send(int fd, bytes data) except -1:
     cdef const char *start = data
     cdef Py_ssize_t size = len(data)
     cdef Py_ssize_t sent
+    cdef int error = 0
     with nogil:
         sent = ws4py_send(fd, start, size)
+        if sent < 0:
+            error = errno.errno
     if sent >= 0:
         return sent
-    if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
-        return 0
-    PyErr_SetFromErrno(OSError)
+    again(error)
+    return 0
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident()
 
 cdef bint COMPILED
 
-cpdef bytes receive(sock, int fd, bytearray buffer)
-cpdef Py_ssize_t transmit(sock, int fd, data) except -1
+cpdef bytes read_some(sock, int fd, bytearray buffer)
+cpdef Py_ssize_t write_some(sock, int fd, data) except -1
+cpdef unsigned long this_thread() noexcept

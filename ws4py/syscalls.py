@@ -1,14 +1,16 @@
-"""The two system calls that every message costs, with as little around them as can be.
+"""What every message asks of the system, with as little around it as can be.
 
-For sockets that do not wait. Compiled, on Unix, these are the calls themselves; else they go
-through the socket object. This module must never know what the bytes mean.
+The two calls that it costs, for sockets that do not wait, and which thread this is. Compiled, on
+Unix, these are the calls themselves; else they go through Python's modules. This module must
+never know what the bytes mean.
 """
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Any
 
-__all__ = ["READ_SIZE", "new_buffer", "receive", "transmit"]
+__all__ = ["READ_SIZE", "new_buffer", "read_some", "this_thread", "write_some"]
 
 #: Whether this module runs compiled, so that the functions of ``syscalls.pxd`` are there.
 COMPILED = not __file__.endswith((".py", ".pyc"))
@@ -22,7 +24,7 @@ def new_buffer() -> bytearray:
     return bytearray(READ_SIZE if COMPILED else 0)
 
 
-def receive(sock: Any, fd: int, buffer: bytearray) -> bytes | None:
+def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:
     """What has arrived; ``None`` when nothing has, ``b""`` at the end. Raises ``OSError``."""
     if COMPILED and direct:  # type: ignore[name-defined] # noqa: F821
         return call_recv(fd, buffer)  # type: ignore[name-defined,no-any-return] # noqa: F821
@@ -33,7 +35,7 @@ def receive(sock: Any, fd: int, buffer: bytearray) -> bytes | None:
     return data
 
 
-def transmit(sock: Any, fd: int, data: bytes | memoryview) -> int:
+def write_some(sock: Any, fd: int, data: bytes | memoryview) -> int:
     """How much of ``data`` the system has taken; 0 when it has no room. Raises ``OSError``."""
     if COMPILED and direct and type(data) is bytes:  # type: ignore[name-defined] # noqa: F821
         return call_send(fd, data)  # type: ignore[name-defined,no-any-return] # noqa: F821
@@ -42,3 +44,10 @@ def transmit(sock: Any, fd: int, data: bytes | memoryview) -> int:
     except (BlockingIOError, InterruptedError):
         return 0
     return sent
+
+
+def this_thread() -> int:
+    """The identity of the calling thread, as ``threading.get_ident()`` gives it."""
+    if COMPILED:
+        return PyThread_get_thread_ident()  # type: ignore[name-defined,no-any-return] # noqa: F821
+    return get_ident()

@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ws4py.lock import new_lock
 from ws4py.protocol.connection import CLOSED, Connection
 from ws4py.reactor import READ, WRITE, Channel, Reactor, alarm
-from ws4py.syscalls import READ_SIZE, new_buffer, receive, transmit
+from ws4py.syscalls import READ_SIZE, new_buffer, read_some, write_some
 
 __all__ = ["BlockingTransport", "PolledTransport", "Transport", "drive_handshake"]
 
@@ -128,7 +129,7 @@ class _SocketTransport(Transport):
     __slots__ = ("_eof_sent", "_rest", "sock", "ws")
 
     def __init__(self, sock: Any) -> None:
-        super().__init__(threading.RLock(), is_secure(sock))
+        super().__init__(new_lock(), is_secure(sock))
         self.sock = sock
         self.ws: Driven | None = None
         self._rest: memoryview | None = None
@@ -457,6 +458,8 @@ class SocketReactor(Reactor):
         super().__init__(poller, clock)
         self.dirty: list[PolledTransport] = []
         self.buffer = new_buffer()
+        #: Called on the reactor's thread with each websocket that has ended.
+        self.on_forget: Callable[[Any], object] | None = None
 
     def served(self) -> None:
         """Write what the last hook sent."""
@@ -466,9 +469,6 @@ class SocketReactor(Reactor):
             dirty.clear()
             for transport in batch:
                 transport.write_dirty()
-
-    def forget(self, ws: Any) -> None:
-        """The last word about a websocket that was served here. For subclasses."""
 
 
 class PolledTransport(_SocketTransport):
@@ -558,7 +558,7 @@ class PolledTransport(_SocketTransport):
             if self.is_secure:
                 data = self._receive_tls()
             else:
-                data = receive(self.sock, self._fd, self.reactor.buffer)
+                data = read_some(self.sock, self._fd, self.reactor.buffer)
         except OSError as exc:
             data, error = b"", exc
         if data is None:
@@ -576,7 +576,7 @@ class PolledTransport(_SocketTransport):
         return False
 
     def _receive_tls(self) -> bytes | None:
-        """What is decrypted, as ``receive()`` gives it; TLS may have to write for that."""
+        """What is decrypted, as ``read_some()`` gives it; TLS may have to write for that."""
         try:
             with self.lock:
                 data: bytes = self.sock.recv(READ_SIZE)
@@ -604,7 +604,8 @@ class PolledTransport(_SocketTransport):
 
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write what the system takes, now or (on the reactor's thread) after the hook."""
-        if not now and ws.stream.buffered < CORK_SIZE and self.reactor.in_thread():
+        stream = ws.stream
+        if not now and stream.owed() < CORK_SIZE and self.reactor.in_thread():
             # While this very connection's messages are delivered, the end of that writes.
             if not self._delivering and not self._dirty:
                 self._dirty = True
@@ -630,7 +631,7 @@ class PolledTransport(_SocketTransport):
         if stream.want_abort or (done and stream.state is CLOSED):
             self._end_soon()
             return
-        if self._paused and stream.buffered <= stream.config.high_water // 2:
+        if self._paused and stream.owed() <= stream.high_water // 2:
             self._paused = False
             self.reactor.call_soon(self._catch_up)
         self._update_interest()
@@ -641,7 +642,7 @@ class PolledTransport(_SocketTransport):
     def _send(self, data: bytes | memoryview) -> int:
         if self.is_secure:
             return int(self.sock.send(data))
-        return transmit(self.sock, self._fd, data)
+        return write_some(self.sock, self._fd, data)
 
     def _broken(self, ws: Driven) -> None:
         # Reading will find the same end; if reading was paused, nobody would look.
@@ -705,7 +706,7 @@ class PolledTransport(_SocketTransport):
         with self.lock:
             if self.fileno() >= 0:
                 self.reactor.unregister(self._fd)
-                if self.reactor.in_thread() or self.reactor.ident is None:
+                if self.reactor.in_thread() or not self.reactor.ident:
                     close_socket(self.sock)
                 else:
                     # Its number must not go to another connection while that thread may be about
@@ -727,7 +728,8 @@ class PolledTransport(_SocketTransport):
         self.close()
         if self.alarm_at is not None:
             self.reactor.cancel_alarm(self)
-        self.reactor.forget(self.ws)
+        if self.reactor.on_forget is not None:
+            self.reactor.on_forget(self.ws)
         self.ws = None
         self._rest = None
 

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ws4py.exc import ConnectionClosed
-from ws4py.messaging import CloseControlMessage, Message, PingControlMessage, PongControlMessage
+from ws4py.messaging import (
+    BinaryMessage,
+    CloseControlMessage,
+    Message,
+    PingControlMessage,
+    PongControlMessage,
+    TextMessage,
+)
 from ws4py.protocol.config import Config
 from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
 from ws4py.protocol.deflate import PerMessageDeflate
@@ -30,89 +37,136 @@ DEFAULT_READING_SIZE = 2
 Payload = str | bytes | bytearray | memoryview
 
 
-class WebSocket:
-    """One end of a WebSocket connection. Subclass it and override the hooks.
+class Endpoint:
+    """The way of every message: received bytes into ``received_message``, ``send`` into bytes.
 
-    ``sock`` is a connected socket whose opening handshake is done, or anything with ``recv``
-    and ``sendall``; ``protocols`` and ``extensions`` are what the handshake agreed on;
-    ``environ`` describes the request (WSGI names). ``heartbeat_freq``: seconds of silence after
-    which the peer is pinged, instead of ``Config.ping_interval``.
-
-    ``send``, ``ping`` and ``close`` work from any thread. Hooks run one at a time, on the thread
-    that drives the connection: the one in ``run()``, the manager's, the loop's.
+    The half of ``WebSocket`` that the compiled build knows by its types; nothing else is here.
     """
 
-    #: Policy for websockets of this class that nobody gives another.
-    config: Config | None = None
-    reading_buffer_size = DEFAULT_READING_SIZE
+    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock", "stream")
 
-    # Which end this is, and which of the two flags is ours; a client has it the other way round.
-    _client = False
-    _our_flag = "server_terminated"
-    _peer_flag = "client_terminated"
+    _transport: Transport | None
+    client_terminated: bool
+    server_terminated: bool
+    sock: Any
+    stream: Stream
 
-    def __init__(
-        self,
-        sock: Any,
-        protocols: list[Any] | None = None,
-        extensions: list[Any] | None = None,
-        environ: dict[str, Any] | None = None,
-        heartbeat_freq: float | None = None,
-    ) -> None:
-        # All of it, because calling __init__ again is how programs reconnect.
-        self.stream: Stream = Stream(always_mask=self._client, expect_masking=not self._client)
-        self._transport: Transport | None = None
-        self.__dict__.pop("_blocking", None)
-        self._local_address: Any = None
-        self._peer_address: Any = None
-        self._opened = False
-        self._ended = False
-        self.sock = sock
-        self.protocols = protocols
-        self.extensions = extensions
-        self.environ = environ
-        self.heartbeat_freq = heartbeat_freq
-        self.client_terminated = False
-        self.server_terminated = False
-        if self.config is not None or heartbeat_freq:
-            self.setup(self.config or self.stream.config)
+    @property
+    def transport(self) -> Transport:
+        """What moves the bytes; a ``BlockingTransport`` over ``sock`` if no backend says else."""
+        return self._transport or self._make_transport()
 
-    def setup(self, config: Config, deflate: PerMessageDeflate | None = None) -> None:
-        """Take over what the opening handshake knows, before any data. For servers and clients."""
-        if self.heartbeat_freq:
-            config = config.replace(ping_interval=self.heartbeat_freq)
-        self.stream.setup(config, deflate)
+    @transport.setter
+    def transport(self, transport: Transport | None) -> None:
+        self._transport = transport
 
-    # -- hooks -----------------------------------------------------------------------------
-
-    def opened(self) -> None:
-        """The connection is open: the first hook, called once."""
+    # -- in --------------------------------------------------------------------------------
 
     def received_message(self, message: Message) -> None:
         """A whole message arrived: a ``TextMessage`` or a ``BinaryMessage``, yours to keep."""
 
-    def ponged(self, pong: PongControlMessage) -> None:
-        """A pong arrived, asked for or not."""
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer. The driving thread only."""
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        lock.acquire()
+        try:
+            stream.receive_data(data)
+            message = stream.next_event()
+        finally:
+            lock.release()
+        self._deliver_from(message)
 
-    def unhandled_error(self, error: Exception) -> None:
-        """The socket broke with an ``OSError``; ``closed(1006, …)`` follows. By default logged."""
-        logger.info("%r lost its connection: %s", self, error)
+    def resume(self) -> None:
+        """Deliver what was received before. The driving thread only."""
+        with self.transport.lock:
+            message = self.stream.next_event()
+        self._deliver_from(message)
 
-    def closed(self, code: int, reason: str | None = None) -> None:
-        """The connection is over: the last hook, called once.
+    def _deliver_from(self, message: Message | None) -> None:
+        """Deliver this message and those behind it, then write what that caused."""
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        while message is not None:
+            self._deliver(message)
+            if not stream.has_input():
+                break
+            lock.acquire()
+            try:
+                if stream.owed() > stream.high_water and transport.pause():
+                    break  # what is left is delivered when the peer has read
+                message = stream.next_event()
+            finally:
+                lock.release()
+        if self.client_terminated and self.server_terminated:
+            with lock:
+                stream.receive_eof()  # the flags were written by hand: out of the loop
+        if stream.owed() or stream.state is not OPEN:
+            lock.acquire()
+            try:
+                transport.flush(self, True)
+                if stream.owed() > stream.high_water:
+                    transport.pause()
+            finally:
+                lock.release()
 
-        ``code`` and ``reason`` are those of the peer's close frame (RFC 6455 section 7.1.5);
-        1005 when it carried none, 1006 and an explanation when no close frame came. Everything
-        else is in ``close_info``.
-        """
+    def _deliver(self, message: Message) -> None:
+        if type(message) is TextMessage or type(message) is BinaryMessage:
+            try:
+                self.received_message(message)
+            except Exception:
+                self._hook_failed("received_message")
+        else:
+            self._deliver_control(message)
 
-    # -- verbs -----------------------------------------------------------------------------
+    def eof_received(self, error: Exception | None = None) -> None:
+        """The peer hung up, or the socket broke with ``error``. The driving thread only."""
+        stream, transport = self.stream, self.transport
+        while stream.input_pending:
+            # Received before the end, and not delivered because the peer did not read.
+            with transport.lock:
+                message = stream.next_event()
+            if message is None:
+                break
+            self._deliver(message)
+        with transport.lock:
+            expected = stream.state is not OPEN
+            stream.receive_eof(error)
+        if error is not None and not expected:
+            self._call("unhandled_error", error)
+        with transport.lock:
+            transport.flush(self)
+
+    def deadline_reached(self) -> None:
+        """The moment in ``stream.deadline`` has come. Any thread; calls no hook."""
+        transport = self.transport
+        with transport.lock:
+            self.stream.tick()
+            transport.flush(self)
+
+    def _call(self, hook: str, *args: Any) -> None:
+        try:
+            getattr(self, hook)(*args)
+        except Exception:
+            self._hook_failed(hook)
+
+    def _hook_failed(self, hook: str) -> None:
+        """An error in the user's code harms its own connection only."""
+        name = f"{type(self).__name__}.{hook}()"
+        error = sys.exc_info()[1]
+        if self.stream.state is not OPEN and isinstance(error, ConnectionClosed):
+            # The end came while it was about to send: no fault of anybody's.
+            logger.debug("%s sent to %r, which is closing", name, self)
+            return
+        logger.exception("error in %s of %r", name, self)
+        self._fail("internal error", error)
+
+    # -- out -------------------------------------------------------------------------------
 
     def send(
         self,
         payload: Payload | Message | Iterable[Payload],
         binary: bool = False,
-        *,
         compress: bool | None = None,
     ) -> None:
         """Send a message: text, unless ``binary`` or a message that says otherwise.
@@ -125,7 +179,7 @@ class WebSocket:
         ``ValueError`` or ``TypeError`` for what cannot be sent. When more than
         ``Config.high_water`` bytes wait already, ``Config.overflow`` decides.
         """
-        if isinstance(payload, bytes | str):  # first, because it is what nearly everybody sends
+        if type(payload) is bytes or type(payload) is str:  # what nearly everybody sends
             data = to_bytes(payload, binary)
         elif isinstance(payload, Message):
             if not (payload.is_text or payload.is_binary):
@@ -138,40 +192,32 @@ class WebSocket:
             return
         else:
             data = to_bytes(payload, binary)
-        transport = self.transport
-        with transport.lock:
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        lock.acquire()
+        try:
             if not self._admitted(transport):
                 return
-            self.stream.send_message(data, binary=binary, compress=compress)
+            stream.send_message(data, binary, compress)
             transport.flush(self)
-        if self.stream.unsent and self._policy(transport) == "block":
+        finally:
+            lock.release()
+        if stream.unsent and self._policy(transport) == "block":
             transport.wait_sent(self)
 
-    def ping(self, message: str | bytes = b"") -> None:
-        """Send a ping of at most 125 bytes; ``ponged()`` is called with the answer."""
-        self._send_control(PingControlMessage(message))
+    def _admitted(self, transport: Transport) -> bool:
+        """Whether there is room for one more message, or may be made. Lock held."""
+        stream = self.stream
+        if stream.owed() <= stream.high_water:
+            return True
+        admitted = stream.overflow(self._policy(transport))
+        transport.flush(self)  # if this was the end, its deadline runs from now on
+        return admitted
 
-    def close(self, code: int | None = 1000, reason: str | bytes | None = "") -> None:
-        """Begin to close; returns at once. ``closed()`` is called when it is done.
-
-        Works from any thread and any hook; only the first call counts. The end is there within
-        ``Config.close_timeout``. Raises ``ValueError`` for a code that may not be sent.
-        """
-        if isinstance(reason, bytes):
-            reason = reason.decode("utf-8", "replace")
-        transport = self._transport_or_none()
-        if transport is None or self._ended:
-            return
-        with transport.lock:
-            self.stream.send_close(code, reason or "")
-            setattr(self, self._our_flag, True)
-            transport.flush(self)
-
-    def flush(self) -> None:
-        """Write now what was sent from a hook under a manager, instead of when it returns."""
-        transport = self.transport
-        with transport.lock:
-            transport.flush(self, now=True)
+    def _policy(self, transport: Transport) -> str:
+        """What happens above the high water; who must not wait cannot ``block``."""
+        policy = self.stream.config.overflow or transport.overflow
+        return "close" if policy == "block" and not transport.may_block() else policy
 
     def _send_control(self, message: Message) -> None:
         if isinstance(message, CloseControlMessage):
@@ -212,87 +258,131 @@ class WebSocket:
                 self._fail("the source of a fragmented message failed", sys.exc_info()[1])
             raise
 
-    def _admitted(self, transport: Transport) -> bool:
-        """Whether there is room for one more message, or may be made. Lock held."""
-        stream = self.stream
-        if stream.buffered <= stream.config.high_water:
-            return True
-        admitted = stream.overflow(self._policy(transport))
-        transport.flush(self)  # if this was the end, its deadline runs from now on
-        return admitted
-
-    def _policy(self, transport: Transport) -> str:
-        """What happens above the high water; who must not wait cannot ``block``."""
-        policy = self.stream.config.overflow or transport.overflow
-        return "close" if policy == "block" and not transport.may_block() else policy
-
     def _fail(self, why: str, error: BaseException | None) -> None:
         transport = self.transport
         with transport.lock:
             self.stream.fail(INTERNAL_ERROR, why, error)
             transport.flush(self)
 
-    # -- for drivers -----------------------------------------------------------------------
+    # -- the other half, in WebSocket ------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the peer. The driving thread only."""
-        stream = self.stream
-        with self.transport.lock:
-            stream.receive_data(data)
-            message = stream.next_event()
-        self._deliver_from(message)
+    def _make_transport(self) -> Transport:
+        raise NotImplementedError
 
-    def eof_received(self, error: Exception | None = None) -> None:
-        """The peer hung up, or the socket broke with ``error``. The driving thread only."""
-        stream, transport = self.stream, self.transport
-        while stream.input_pending:
-            # Received before the end, and not delivered because the peer did not read.
-            with transport.lock:
-                message = stream.next_event()
-            if message is None:
-                break
-            self._deliver(message)
+    def _deliver_control(self, message: Message) -> None:
+        raise NotImplementedError
+
+    def close(self, code: int | None = 1000, reason: str | bytes | None = "") -> None:
+        """Begin to close."""
+        raise NotImplementedError
+
+    def terminate(self) -> None:
+        """End it now."""
+        raise NotImplementedError
+
+
+class WebSocket(Endpoint):
+    """One end of a WebSocket connection. Subclass it and override the hooks.
+
+    ``sock`` is a connected socket whose opening handshake is done, or anything with ``recv``
+    and ``sendall``; ``protocols`` and ``extensions`` are what the handshake agreed on;
+    ``environ`` describes the request (WSGI names). ``heartbeat_freq``: seconds of silence after
+    which the peer is pinged, instead of ``Config.ping_interval``.
+
+    ``send``, ``ping`` and ``close`` work from any thread. Hooks run one at a time, on the thread
+    that drives the connection: the one in ``run()``, the manager's, the loop's.
+    """
+
+    #: Policy for websockets of this class that nobody gives another.
+    config: Config | None = None
+    reading_buffer_size = DEFAULT_READING_SIZE
+
+    # Which end this is, and which of the two flags is ours; a client has it the other way round.
+    _client = False
+    _our_flag = "server_terminated"
+    _peer_flag = "client_terminated"
+
+    def __init__(
+        self,
+        sock: Any,
+        protocols: list[Any] | None = None,
+        extensions: list[Any] | None = None,
+        environ: dict[str, Any] | None = None,
+        heartbeat_freq: float | None = None,
+    ) -> None:
+        # All of it, because calling __init__ again is how programs reconnect.
+        self.stream = Stream(always_mask=self._client, expect_masking=not self._client)
+        self._transport = None
+        self.__dict__.pop("_blocking", None)
+        self._local_address: Any = None
+        self._peer_address: Any = None
+        self._opened = False
+        self._ended = False
+        self.sock = sock
+        self.protocols = protocols
+        self.extensions = extensions
+        self.environ = environ
+        self.heartbeat_freq = heartbeat_freq
+        self.client_terminated = False
+        self.server_terminated = False
+        if self.config is not None or heartbeat_freq:
+            self.setup(self.config or self.stream.config)
+
+    def setup(self, config: Config, deflate: PerMessageDeflate | None = None) -> None:
+        """Take over what the opening handshake knows, before any data. For servers and clients."""
+        if self.heartbeat_freq:
+            config = config.replace(ping_interval=self.heartbeat_freq)
+        self.stream.setup(config, deflate)
+
+    # -- hooks -----------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The connection is open: the first hook, called once."""
+
+    def ponged(self, pong: PongControlMessage) -> None:
+        """A pong arrived, asked for or not."""
+
+    def unhandled_error(self, error: Exception) -> None:
+        """The socket broke with an ``OSError``; ``closed(1006, …)`` follows. By default logged."""
+        logger.info("%r lost its connection: %s", self, error)
+
+    def closed(self, code: int, reason: str | None = None) -> None:
+        """The connection is over: the last hook, called once.
+
+        ``code`` and ``reason`` are those of the peer's close frame (RFC 6455 section 7.1.5);
+        1005 when it carried none, 1006 and an explanation when no close frame came. Everything
+        else is in ``close_info``.
+        """
+
+    # -- verbs -----------------------------------------------------------------------------
+
+    def ping(self, message: str | bytes = b"") -> None:
+        """Send a ping of at most 125 bytes; ``ponged()`` is called with the answer."""
+        self._send_control(PingControlMessage(message))
+
+    def close(self, code: int | None = 1000, reason: str | bytes | None = "") -> None:
+        """Begin to close; returns at once. ``closed()`` is called when it is done.
+
+        Works from any thread and any hook; only the first call counts. The end is there within
+        ``Config.close_timeout``. Raises ``ValueError`` for a code that may not be sent.
+        """
+        if isinstance(reason, bytes):
+            reason = reason.decode("utf-8", "replace")
+        transport = self._transport_or_none()
+        if transport is None or self._ended:
+            return
         with transport.lock:
-            expected = stream.state is not OPEN
-            stream.receive_eof(error)
-        if error is not None and not expected:
-            self._call("unhandled_error", error)
-        with transport.lock:
+            self.stream.send_close(code, reason or "")
+            setattr(self, self._our_flag, True)
             transport.flush(self)
 
-    def deadline_reached(self) -> None:
-        """The moment in ``stream.deadline`` has come. Any thread; calls no hook."""
+    def flush(self) -> None:
+        """Write now what was sent from a hook under a manager, instead of when it returns."""
         transport = self.transport
         with transport.lock:
-            self.stream.tick()
-            transport.flush(self)
+            transport.flush(self, now=True)
 
-    def resume(self) -> None:
-        """Deliver what was received before. The driving thread only."""
-        with self.transport.lock:
-            message = self.stream.next_event()
-        self._deliver_from(message)
-
-    def _deliver_from(self, message: Message | None) -> None:
-        """Deliver this message and those behind it, then write what that caused."""
-        stream, transport = self.stream, self.transport
-        lock = transport.lock
-        while message is not None:
-            self._deliver(message)
-            if not stream.input_pending:
-                break
-            with lock:
-                if stream.buffered > stream.config.high_water and transport.pause():
-                    break  # what is left is delivered when the peer has read
-                message = stream.next_event()
-        if self.client_terminated and self.server_terminated:
-            with lock:
-                stream.receive_eof()  # the flags were written by hand: out of the loop
-        if stream.buffered or stream.state is not OPEN:
-            with lock:
-                transport.flush(self, now=True)
-                if stream.buffered > stream.config.high_water:
-                    transport.pause()
+    # -- for drivers -----------------------------------------------------------------------
 
     def connection_made(self) -> None:
         """Call ``opened()`` unless that was done. The driving thread, or the one that connects."""
@@ -300,36 +390,11 @@ class WebSocket:
             self._opened = True
             self._call("opened")
 
-    def _deliver(self, message: Message) -> None:
-        if isinstance(message, PingControlMessage):
-            return
+    def _deliver_control(self, message: Message) -> None:
         if isinstance(message, PongControlMessage):
             self._call("ponged", message)
-        elif isinstance(message, CloseControlMessage):
-            if self.stream.state is CLOSED:
-                setattr(self, self._peer_flag, True)
-        else:
-            try:
-                self.received_message(message)
-            except Exception:
-                self._hook_failed("received_message")
-
-    def _call(self, hook: str, *args: Any) -> None:
-        try:
-            getattr(self, hook)(*args)
-        except Exception:
-            self._hook_failed(hook)
-
-    def _hook_failed(self, hook: str) -> None:
-        """An error in the user's code harms its own connection only."""
-        name = f"{type(self).__name__}.{hook}()"
-        error = sys.exc_info()[1]
-        if self.stream.state is not OPEN and isinstance(error, ConnectionClosed):
-            # The end came while it was about to send: no fault of anybody's.
-            logger.debug("%s sent to %r, which is closing", name, self)
-            return
-        logger.exception("error in %s of %r", name, self)
-        self._fail("internal error", error)
+        elif isinstance(message, CloseControlMessage) and self.stream.state is CLOSED:
+            setattr(self, self._peer_flag, True)
 
     # -- driving it yourself, as in 0.6 ----------------------------------------------------
 
@@ -395,26 +460,16 @@ class WebSocket:
 
     # -- facts -----------------------------------------------------------------------------
 
-    @property
-    def transport(self) -> Transport:
-        """What moves the bytes; a ``BlockingTransport`` over ``sock`` if no backend says else."""
-        if self._transport is None:
-            if self.sock is None:
-                raise self._not_connected()
-            # Two threads may come here at once, and there must be one lock: setdefault() is atomic.
-            mine = BlockingTransport(self.sock)
-            self._transport = self.__dict__.setdefault("_blocking", mine)
-        return self._transport
-
-    @transport.setter
-    def transport(self, transport: Transport | None) -> None:
+    def _make_transport(self) -> Transport:
+        if self.sock is None:
+            raise RuntimeError(f"{self!r} is not connected: call connect() first")
+        # Two threads may come here at once, and there must be one lock: setdefault() is atomic.
+        transport: Transport = self.__dict__.setdefault("_blocking", BlockingTransport(self.sock))
         self._transport = transport
+        return transport
 
     def _transport_or_none(self) -> Transport | None:
         return self._transport if self.sock is None else self.transport
-
-    def _not_connected(self) -> Exception:
-        return RuntimeError(f"{self!r} is not connected: call connect() first")
 
     @property
     def connection(self) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import types
+from collections.abc import Generator
 
 import pytest
 
@@ -51,9 +51,9 @@ def test_a_new_stream_has_received_nothing(stream):
 
 
 def test_the_parser_is_a_primed_generator_and_always_the_same(stream):
-    assert type(stream.parser) is types.GeneratorType
+    assert isinstance(stream.parser, Generator)
     assert stream.parser is stream.parser
-    assert type(stream.receiver()) is types.GeneratorType
+    assert isinstance(stream.receiver(), Generator)
 
 
 @pytest.mark.parametrize(
@@ -271,5 +271,5 @@ def test_it_is_as_light_as_a_connection(stream):
     assert sys.getsizeof(stream) - sys.getsizeof(Connection(client=False)) <= 6 * 8
     with pytest.raises(AttributeError):
         stream.__dict__  # noqa: B018
-    with pytest.raises(AttributeError, match="'Stream' object has no attribute 'pangs'"):
+    with pytest.raises(AttributeError, match="Stream' object has no attribute 'pangs'"):
         stream.pangs  # noqa: B018

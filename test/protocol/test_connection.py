@@ -1419,7 +1419,7 @@ ENDINGS = {
         (
             1006,
             None,
-            (1009, "message of at least 1001 bytes is over the limit of 1000"),
+            (1009, "message is over the limit of 1000 bytes"),
             "us",
             FrameTooLargeException,
         ),

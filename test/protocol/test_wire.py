@@ -639,16 +639,16 @@ def test_many_messages_in_one_segment_come_out_one_by_one():
 
 def test_whether_received_bytes_wait_is_known():
     decoder = Decoder(False)
-    assert not decoder.pending
+    assert not decoder.has_input()
     decoder.receive(make_frame(TEXT, b"a") + make_frame(TEXT, b"b")[:1])
-    assert decoder.pending
+    assert decoder.has_input()
     assert decoder.next_message()
-    assert decoder.pending
+    assert decoder.has_input()
     assert not decoder.next_message()
-    assert decoder.pending
+    assert decoder.has_input()
     decoder.receive(make_frame(TEXT, b"b")[1:])
     assert decoder.next_message()
-    assert (decoder.payload, decoder.pending) == (b"b", False)
+    assert (decoder.payload, decoder.has_input()) == (b"b", False)
 
 
 def test_bytes_may_be_added_before_all_are_decoded():
@@ -673,7 +673,7 @@ def test_what_is_discarded_is_forgotten():
     messages(decoder, make_frame(TEXT, b"half", fin=False) + make_frame(CONT, b"abc", length=100))
     decoder.receive(make_frame(TEXT, b"more"))
     decoder.discard()
-    assert not decoder.pending
+    assert not decoder.has_input()
     assert messages(decoder, b"") == []
     assert messages(decoder, make_frame(TEXT, b"afresh")) == [(TEXT, b"afresh")]
 

@@ -41,6 +41,7 @@ FLOORS = {
     "ws4py.protocol.handshake": 1,
     "ws4py.protocol.deflate": 1,
     "ws4py.streaming": 1,
+    "ws4py.lock": 2,
     "ws4py.reactor": 2,
     "ws4py.syscalls": 2,
     "ws4py.transport": 2,

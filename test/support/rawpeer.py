@@ -23,12 +23,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import select
 import socket
 import ssl
 import struct
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -130,6 +134,28 @@ class RawPeer:
         self.sock = sock
         self.timeout = timeout
         self.buffer = b""
+        # One thread may write while another reads, but TLS takes one at a time.
+        self._lock = threading.Lock()
+
+    def _attempt(self, call: Callable[[], Any], deadline: float, writing: bool) -> Any:
+        """What ``call`` returns once the socket need not be waited for, or ``TimeoutError``."""
+        while True:
+            with self._lock:
+                self.sock.setblocking(False)
+                try:
+                    return call()
+                except ssl.SSLWantReadError:
+                    wants_write = False
+                except ssl.SSLWantWriteError:
+                    wants_write = True
+                except BlockingIOError:
+                    wants_write = writing
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            poll = select.poll()
+            poll.register(self.sock, select.POLLOUT if wants_write else select.POLLIN)
+            poll.poll(left * 1000)
 
     def __enter__(self) -> RawPeer:
         return self
@@ -146,8 +172,14 @@ class RawPeer:
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
-        self.sock.settimeout(self.timeout)
-        self.sock.sendall(data)
+        if not isinstance(self.sock, ssl.SSLSocket):
+            self.sock.settimeout(self.timeout)
+            self.sock.sendall(data)
+            return
+        view = memoryview(data)
+        deadline = self._deadline(None)
+        while view:
+            view = view[self._attempt(lambda: self.sock.send(view), deadline, writing=True) :]  # noqa: B023
 
     def send_frame(self, opcode: int, payload: bytes = b"", **how: object) -> None:
         """Send one frame; ``how`` is that of ``make_frame``. ``key=None`` leaves the mask out."""
@@ -189,8 +221,11 @@ class RawPeer:
             left = deadline - time.monotonic()
             if left <= 0:  # also the end of a peer that never stops talking
                 raise TimeoutError
-            self.sock.settimeout(left)
-            data = self.sock.recv(65536)
+            if isinstance(self.sock, ssl.SSLSocket):
+                data = self._attempt(lambda: self.sock.recv(65536), deadline, writing=False)
+            else:
+                self.sock.settimeout(left)
+                data = self.sock.recv(65536)
         except TimeoutError:
             raise TimeoutError(f"nothing complete came; so far {self.buffer[:80]!r}") from None
         except (ConnectionError, ssl.SSLError) as exc:

@@ -11,7 +11,8 @@ from ws4py.messaging cimport (
     received_binary,
     received_text,
 )
-from ws4py.protocol.wire cimport Decoder, encode_frame
+from ws4py.protocol.mask cimport mask
+from ws4py.protocol.wire cimport Decoder, encode_head
 
 cdef class OutgoingMessage:
     cdef public Connection _connection
@@ -49,6 +50,7 @@ cdef class Connection:
     cdef public object deadline
     cdef public object deflate
     cdef public object error
+    cdef public Py_ssize_t high_water
     cdef public object latency
     cdef public long long messages_in
     cdef public long long messages_out
@@ -58,11 +60,14 @@ cdef class Connection:
     cdef public bint want_eof
 
     cpdef receive_data(self, data)
+    cpdef bint has_input(self) except -1
+    cpdef Py_ssize_t owed(self) except -1
+    cpdef send_message(self, bytes payload, bint binary=*, compress=*)
     @cython.locals(decoder=Decoder, opcode=int)
     cpdef Message next_event(self)
     @cython.locals(out=list, data=bytes)
     cpdef bytes data_to_send(self)
-    @cython.locals(frame=bytes)
+    @cython.locals(out=list, head=bytes, key=bytes, size=Py_ssize_t)
     cpdef _queue(self, int opcode, bytes payload, bint fin=*, bint rsv1=*)
     cpdef _send_whole(self, int opcode, bytes payload, compress)
     cpdef bint _compresses(self, bytes payload, wish) except -1

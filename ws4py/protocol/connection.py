@@ -42,6 +42,7 @@ from ws4py.messaging import (
 )
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.deflate import PerMessageDeflate
+from ws4py.protocol.mask import mask
 from ws4py.protocol.wire import (
     NO_LIMIT,
     OPCODE_BINARY,
@@ -51,7 +52,7 @@ from ws4py.protocol.wire import (
     OPCODE_PONG,
     OPCODE_TEXT,
     Decoder,
-    encode_frame,
+    encode_head,
     new_key,
 )
 
@@ -193,6 +194,7 @@ class Connection:
         "deadline",
         "deflate",
         "error",
+        "high_water",
         "latency",
         "messages_in",
         "messages_out",
@@ -265,6 +267,7 @@ class Connection:
         if self.state is not OPEN:
             return  # the deadline is that of the end, by the policy under which it began
         self.config = config
+        self.high_water = config.high_water
         self._asked = None
         interval = config.ping_interval
         self.deadline = None if interval is None else self._last_received + interval
@@ -298,7 +301,11 @@ class Connection:
     @property
     def input_pending(self) -> bool:
         """Whether received bytes wait for ``next_event()``."""
-        return not self._deaf and self._decoder.pending
+        return self.has_input()
+
+    def has_input(self) -> bool:
+        """``input_pending``, for those who ask for every message."""
+        return not self._deaf and self._decoder.has_input()
 
     def next_event(self) -> Message | None:
         """The next message, acted upon at this moment and not before; ``None``: needs more data.
@@ -432,7 +439,7 @@ class Connection:
     # -- verbs -----------------------------------------------------------------------------
 
     def send_message(
-        self, payload: bytes, *, binary: bool = False, compress: bool | None = None
+        self, payload: bytes, binary: bool = False, compress: bool | None = None
     ) -> None:
         """One data message in one frame. Raises ``ConnectionClosed`` unless open.
 
@@ -523,6 +530,10 @@ class Connection:
     @property
     def buffered(self) -> int:
         """Bytes owed to the peer that the system has not taken yet."""
+        return self.owed()
+
+    def owed(self) -> int:
+        """``buffered``, for those who ask for every message."""
         return self._queued + self._waiting + self.unsent
 
     def data_to_send(self) -> bytes:
@@ -545,9 +556,18 @@ class Connection:
         self.bytes_out -= len(data)  # not the connection's: counts the day it is taken
 
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
-        frame = encode_frame(opcode, payload, fin, rsv1, new_key() if self.always_mask else None)
-        self._out.append(frame)
-        self._queued += len(frame)
+        # In pieces: all that is owed is joined once, when it is taken.
+        out = self._out
+        head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask)
+        out.append(head)
+        size = len(head) + len(payload)
+        if self.always_mask:
+            key = new_key()
+            out.append(key)
+            payload = mask(payload, key)
+            size += 4
+        out.append(payload)
+        self._queued += size
 
     def _queue_pong(self, pong: bytes) -> None:
         self._pong = None

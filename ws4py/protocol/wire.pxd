@@ -3,6 +3,10 @@ cimport cython
 
 from ws4py.protocol.mask cimport mask, rotate, unmask
 
+cdef list _TEXT_HEADS
+cdef list _BINARY_HEADS
+
+cpdef bytes encode_head(int opcode, Py_ssize_t length, bint fin, bint rsv1, bint masked)
 cpdef bytes encode_frame(int opcode, bytes payload, bint fin=*, bint rsv1=*, bytes key=*)
 
 cdef class Assembly:
@@ -36,6 +40,7 @@ cdef class Decoder:
     cdef bytes _key
 
     cpdef receive(self, data)
+    cpdef bint has_input(self) except -1
     cpdef discard(self)
     @cython.locals(
         buffer=bytes,

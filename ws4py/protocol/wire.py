@@ -32,6 +32,7 @@ __all__ = [
     "OPCODE_TEXT",
     "Decoder",
     "encode_frame",
+    "encode_head",
     "new_key",
 ]
 
@@ -91,23 +92,37 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keys.clear)  # parent and child must not share keys
 
 
-def encode_frame(
-    opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False, key: bytes | None = None
-) -> bytes:
-    """One frame on the wire (RFC 6455 section 5.2), masked with ``key`` when there is one."""
+def encode_head(opcode: int, length: int, fin: bool, rsv1: bool, masked: bool) -> bytes:
+    """The head of a frame (RFC 6455 section 5.2), without the masking key."""
+    if length < 126 and fin and not rsv1 and not masked:
+        # Made once: to put two numbers into bytes takes longer than all the rest of a frame.
+        if opcode == OPCODE_TEXT:
+            return _TEXT_HEADS[length]
+        if opcode == OPCODE_BINARY:
+            return _BINARY_HEADS[length]
     first = opcode
     if fin:
         first |= 0x80
     if rsv1:
         first |= 0x40
-    length = len(payload)
-    masked = 0 if key is None else 0x80
+    mark = 0x80 if masked else 0
     if length < 126:
-        head = _SHORT(first, masked | length)
-    elif length < 65536:
-        head = _MEDIUM(first, masked | 126, length)
-    else:
-        head = _LONG(first, masked | 127, length)
+        return _SHORT(first, mark | length)
+    if length < 65536:
+        return _MEDIUM(first, mark | 126, length)
+    return _LONG(first, mark | 127, length)
+
+
+#: The heads of short whole messages, by length.
+_TEXT_HEADS = [_SHORT(0x80 | OPCODE_TEXT, length) for length in range(126)]
+_BINARY_HEADS = [_SHORT(0x80 | OPCODE_BINARY, length) for length in range(126)]
+
+
+def encode_frame(
+    opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False, key: bytes | None = None
+) -> bytes:
+    """One frame on the wire (RFC 6455 section 5.2), masked with ``key`` when there is one."""
+    head = encode_head(opcode, len(payload), fin, rsv1, key is not None)
     if key is None:
         return head + payload
     return head + key + mask(payload, key)
@@ -228,8 +243,7 @@ class Decoder:
         self._buffer = data
         self._position = 0
 
-    @property
-    def pending(self) -> bool:
+    def has_input(self) -> bool:
         """Whether received bytes wait that ``next_message()`` has not consumed."""
         return self._position < len(self._buffer)
 
@@ -354,14 +368,12 @@ class Decoder:
         message = self._message
         if first & 0x40 or (message is not None and message.inflater is not None):
             # The inflated size counts, and is bounded while inflating; here only the absurd.
-            limit += (limit >> 7) + DEFLATE_SLACK
+            # (Taken from the length: added to the limit, the largest would wrap round in C.)
+            length -= (length >> 7) + DEFLATE_SLACK
         elif message is not None:
             limit -= message.size
         if length > limit:
-            raise FrameTooLargeException(
-                f"message of at least {length - limit + self.max_size} bytes is over the limit of "
-                f"{self.max_size}"
-            )
+            raise FrameTooLargeException(f"message is over the limit of {self.max_size} bytes")
 
     # Reading a payload
 

@@ -83,7 +83,7 @@ class WebSocketServer(ReactorServer):
     def _dismiss(self, code: int, reason: str) -> None:
         for opening in list(self._openings):
             opening.end()
-        self.manager.reactor.on_forget = self.look
+        self.manager.on_forget = self.look
         self.manager.close_all(code, reason)
 
     def _cut(self) -> None:

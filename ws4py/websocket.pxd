@@ -1,0 +1,27 @@
+# Types for the compiled build of websocket.py; the logic is all there.
+cimport cython
+
+from ws4py.lock cimport Lock
+from ws4py.messaging cimport BinaryMessage, Message, TextMessage
+from ws4py.protocol.connection cimport Connection
+from ws4py.transport cimport Transport
+
+cdef class Endpoint:
+    cdef public Transport _transport
+    cdef public object client_terminated
+    cdef public object server_terminated
+    cdef public object sock
+    cdef public object stream
+
+    @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
+    cpdef data_received(self, data)
+    @cython.locals(stream=Connection, transport=Transport, lock=Lock)
+    cpdef send(self, payload, bint binary=*, compress=*)
+    @cython.locals(stream=Connection, transport=Transport, lock=Lock)
+    cdef _deliver_from(self, Message message)
+    cdef _deliver(self, Message message)
+    @cython.locals(stream=Connection)
+    cdef bint _admitted(self, Transport transport) except -1
+    cdef _policy(self, Transport transport)
+
+cpdef bytes to_bytes(payload, bint binary)
