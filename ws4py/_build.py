@@ -65,8 +65,9 @@ def modules() -> list[Module]:
     """The modules that can be compiled, by name. Imports none of them."""
     record = read_record()
     names = set(record.get("modules", ()))
+    kinds = (".so", ".pyd") if names else (".pxd", ".so", ".pyd")
     for path in PACKAGE.rglob("*"):
-        if path.suffix in (".pxd", ".so", ".pyd"):
+        if path.suffix in kinds:
             source = path.with_name(path.name.partition(".")[0] + ".py")
             if source.exists():
                 names.add(".".join(("ws4py", *source.relative_to(PACKAGE).with_suffix("").parts)))

@@ -706,12 +706,12 @@ class PolledTransport(_SocketTransport):
         with self.lock:
             if self.fileno() >= 0:
                 self.reactor.unregister(self._fd)
-                if self.reactor.in_thread() or not self.reactor.ident:
-                    close_socket(self.sock)
-                else:
+                if self.ws is not None and self.reactor.ident and not self.reactor.in_thread():
                     # Its number must not go to another connection while that thread may be about
                     # to read from it: it closes the socket itself.
                     cut(self.sock)
+                else:
+                    close_socket(self.sock)
             self._end_soon()
 
     def detach(self) -> None:
