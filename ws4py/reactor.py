@@ -523,7 +523,12 @@ def alarm() -> Reactor:
     with _alarm_guard:
         if _alarm is None:
             reactor = Reactor()
-            threading.Thread(target=reactor.run, name="ws4py-alarm", daemon=True).start()
+            thread = threading.Thread(target=reactor.run, name="ws4py-alarm", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as exc:
+                # Python 3.12 and later start no thread once the program's first one has ended.
+                logger.warning("connections are served without deadlines: %s", exc)
             _alarm = reactor
         return _alarm
 

@@ -213,6 +213,7 @@ class BlockingTransport(_SocketTransport):
         self._held_size = 0
         self._successor: PolledTransport | None = None
         if self._real:
+            alarm()  # now, because at the end of a program no thread can be started any more
             # TLS must not be read and written by two threads at once: there every call is
             # short and made under the lock, and waiting is done with poll.
             sock.settimeout(0 if self.is_secure else None)
