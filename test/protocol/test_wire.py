@@ -704,16 +704,16 @@ def test_a_payload_in_tiny_pieces_takes_no_more_memory_than_it_has_bytes():
 
 
 def seconds_for(segments):
-    """Best of three: the time to decode."""
+    """Best of three: the processor time to decode, whatever else the machine does."""
     best = float("inf")
     for _ in range(3):
         decoder = Decoder(False)
-        start = time.perf_counter()
+        start = time.process_time()
         for segment in segments:
             decoder.receive(segment)
             while decoder.next_message():
                 pass
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best
 
 
