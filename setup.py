@@ -97,17 +97,13 @@ def extensions(wish: str) -> list[Extension]:
     return built
 
 
-def write_record(folder: Path) -> None:
-    """Put the record beside the modules."""
-    (folder / "ws4py" / "_build.json").write_text(json.dumps(RECORD, indent=2) + "\n", "utf-8")
-
-
 class BuildPy(build_py):
-    """Adds the record to the modules; an editable installation has it in the source tree."""
+    """Writes the record beside the modules, in the source tree for an editable installation."""
 
     def run(self) -> None:
         super().run()
-        write_record(ROOT if self.editable_mode else Path(self.build_lib))
+        folder = ROOT if self.editable_mode else Path(self.build_lib)
+        (folder / "ws4py" / "_build.json").write_text(json.dumps(RECORD, indent=2) + "\n", "utf-8")
 
 
 class BuildExt(build_ext):
@@ -116,11 +112,6 @@ class BuildExt(build_ext):
     def finalize_options(self) -> None:
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
-
-    def run(self) -> None:
-        super().run()
-        if self.inplace:
-            write_record(ROOT)
 
     def build_extensions(self) -> None:
         if self.compiler.compiler_type != "msvc":

@@ -94,6 +94,9 @@ def server_tls(tls_files: TlsFiles) -> ssl.SSLContext:
     """TLS context of a server for localhost, 127.0.0.1 and ::1."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tls_files.cert, tls_files.key)
+    # No session tickets: the threaded client of websockets reads in one thread while it writes in
+    # another, and OpenSSL takes a ticket and a write at the same moment badly.
+    context.num_tickets = 0
     return context
 
 
