@@ -22,14 +22,18 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-#: Dotted names of the modules to compile: the protocol. The ladder goes on (lock, syscalls,
-#: reactor, transport and websocket have their ``.pxd``); so far only this much has proved itself.
+#: Dotted names of the modules to compile: all that every message passes through, bottom up.
 MODULES: list[str] = [
     "ws4py.messaging",
-    "ws4py.protocol.connection",
     "ws4py.protocol.mask",
     "ws4py.protocol.wire",
+    "ws4py.protocol.connection",
     "ws4py.streaming",
+    "ws4py.syscalls",
+    "ws4py.lock",
+    "ws4py.reactor",
+    "ws4py.transport",
+    "ws4py.websocket",
 ]
 
 #: Annotations are for people and mypy; the compiler's types are in the ``.pxd`` files.
@@ -97,13 +101,17 @@ def extensions(wish: str) -> list[Extension]:
     return built
 
 
+def write_record(folder: Path) -> None:
+    """Put the record beside the modules."""
+    (folder / "ws4py" / "_build.json").write_text(json.dumps(RECORD, indent=2) + "\n", "utf-8")
+
+
 class BuildPy(build_py):
-    """Writes the record beside the modules, in the source tree for an editable installation."""
+    """Adds the record to the modules; an editable installation has it in the source tree."""
 
     def run(self) -> None:
         super().run()
-        folder = ROOT if self.editable_mode else Path(self.build_lib)
-        (folder / "ws4py" / "_build.json").write_text(json.dumps(RECORD, indent=2) + "\n", "utf-8")
+        write_record(ROOT if self.editable_mode else Path(self.build_lib))
 
 
 class BuildExt(build_ext):
@@ -112,6 +120,11 @@ class BuildExt(build_ext):
     def finalize_options(self) -> None:
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+
+    def run(self) -> None:
+        super().run()
+        if self.inplace:
+            write_record(ROOT)
 
     def build_extensions(self) -> None:
         if self.compiler.compiler_type != "msvc":

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import is_compiled, twin
 
-from ws4py import messaging
+from ws4py import messaging, streaming
 from ws4py.exc import FrameTooLargeException, ProtocolException
 from ws4py.protocol import connection, deflate, mask, wire
 from ws4py.protocol.config import Compression, Config
@@ -29,7 +29,7 @@ from ws4py.protocol.config import Compression, Config
 #: Random streams through a decoder, and random lives of a connection; in so many tests each.
 STREAMS, LIVES, PARTS = 100_000, 20_000, 10
 
-REAL = [mask, wire, messaging, deflate, connection]
+REAL = [mask, wire, messaging, deflate, connection, streaming]
 PURE = [twin(module.__name__) for module in REAL]
 
 compiled_only = pytest.mark.skipif(
@@ -77,7 +77,7 @@ COMPRESSION = Compression(threshold=0, level=1, mem_level=1)
 
 def decoded(modules: list[ModuleType], parts, options) -> list[object]:
     """All that a decoder tells about a stream, up to its first complaint."""
-    _, wire, _, deflate, _ = modules
+    _, wire, _, deflate, *_ = modules
     expect_masking, limit, fragments, kind = options
     seen: list[object] = []
     decoder = wire.Decoder(
@@ -200,17 +200,27 @@ REPORT = (
 class Life:
     """One connection and what a driver and an application do with it, one step after another."""
 
-    def __init__(self, modules: list[ModuleType], client: bool, config: Config, kind: str) -> None:
-        _, wire, self.messaging, deflate, connection = modules
+    def __init__(
+        self,
+        modules: list[ModuleType],
+        client: bool,
+        config: Config,
+        kind: str,
+        as_stream: bool,
+    ) -> None:
+        _, wire, _, deflate, connection, streaming = modules
         wire._keys[:] = KEYS * 2  # the same keys for both sides
         self.clock = FakeClock()
         self.trace: list[object] = []
-        self.connection = connection.Connection(
-            client=client,
-            config=config,
-            clock=self.clock,
-            deflate=inflater_of(kind, client, [], deflate),
-        )
+        extension = inflater_of(kind, client, [], deflate)
+        if as_stream:  # which is what a WebSocket has
+            self.connection = streaming.Stream(client, not client)
+            self.connection.clock = self.clock
+            self.connection.setup(config, extension)
+        else:
+            self.connection = connection.Connection(
+                client=client, config=config, clock=self.clock, deflate=extension
+            )
         self.open: list[object] = []
 
     def run(self, steps) -> list[object]:
@@ -302,7 +312,7 @@ class Life:
 
 
 def life_of(seed: int):
-    """(steps, client, config, kind of compression) for a seed."""
+    """(steps, client, config, kind of compression, as a Stream) for a seed."""
     rng = random.Random(seed)
     client = rng.random() < 0.5
     kind = rng.choice(("plain", "plain", "deflate"))
@@ -310,7 +320,7 @@ def life_of(seed: int):
     peer = streams.Peer(rng, masks=not client, deflates=kind == "deflate", errs=errs)
     verbs = rng.choices(list(STEPS), weights=WEIGHTS, k=rng.randint(2, 14))
     steps = [(verb, *STEPS[verb](rng, peer)) for verb in verbs]
-    return [*steps, ("write",)], client, rng.choice(CONFIGS), kind
+    return [*steps, ("write",)], client, rng.choice(CONFIGS), kind, rng.random() < 0.3
 
 
 def small(rng: random.Random) -> bytes:
