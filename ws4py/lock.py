@@ -22,24 +22,30 @@ class Lock:
     """A recursive lock that the interpreter's own lock makes safe: only for the compiled build.
 
     Where another thread has it, ``acquire`` waits at a gate; whoever sets the lock free while
-    somebody waits opens the gate for one of them.
+    somebody waits opens the gate for one of them. Who comes by just then may be quicker, but only
+    once: the interpreter changes threads where a system call is made, so a thread that sends and
+    sends holds the lock whenever another one gets to run. Whoever has waited in vain goes first.
     """
 
-    __slots__ = ("_count", "_gate", "_owner", "_waiting")
+    __slots__ = ("_count", "_gate", "_owner", "_starved", "_waiting")
 
     def __init__(self) -> None:
         self._owner = 0
         self._count = 0
         self._waiting = 0
+        self._starved = 0
         self._gate: Any = None
 
     def acquire(self) -> None:
         """Take the lock, at once if this thread has it already."""
         me = this_thread()
         if self._count == 0:
+            if self._starved:
+                self._wait()
             self._owner = me
         elif self._owner != me:
-            self._wait(me)
+            self._wait()
+            self._owner = me
         self._count += 1
 
     def release(self) -> None:
@@ -48,17 +54,26 @@ class Lock:
         if self._count == 0 and self._waiting:
             self._open_gate()
 
-    def _wait(self, me: int) -> None:
+    def _wait(self) -> None:
         if self._gate is None:
             self._gate = threading.Lock()
             self._gate.acquire()
-        while self._count:
-            self._waiting += 1
-            try:
-                self._gate.acquire()
-            finally:
-                self._waiting -= 1
-        self._owner = me
+        in_vain = False
+        try:
+            while True:
+                self._waiting += 1
+                try:
+                    self._gate.acquire()
+                finally:
+                    self._waiting -= 1
+                if self._count == 0:
+                    return
+                if not in_vain:
+                    in_vain = True
+                    self._starved += 1
+        finally:
+            if in_vain:
+                self._starved -= 1
 
     def _open_gate(self) -> None:
         if self._gate.locked():
