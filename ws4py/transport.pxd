@@ -6,13 +6,18 @@ from ws4py.protocol.connection cimport Connection
 from ws4py.reactor cimport Channel, Reactor
 from ws4py.syscalls cimport read_some, write_some
 
+cdef class Driven:
+    cdef public object stream
+
+    cdef _data_received(self, data)
+
 cdef class Transport(Channel):
     cdef public Lock lock
     cdef public bint is_secure
 
     cpdef bint may_block(self) except -1
-    cpdef flush(self, ws, bint now=*)
-    cpdef wait_sent(self, ws)
+    cpdef flush(self, Driven ws, bint now=*)
+    cpdef wait_sent(self, Driven ws)
     cpdef bint pause(self) except -1
     cpdef close(self)
 
@@ -20,16 +25,18 @@ cdef class _SocketTransport(Transport):
     cdef public bint _eof_sent
     cdef public object _rest
     cdef public object sock
-    cdef public object ws
+    cdef public Driven ws
 
     @cython.locals(stream=Connection, sent=Py_ssize_t)
-    cpdef bint _write(self, ws) except -1
-    cpdef Py_ssize_t _offer(self, ws, data) except -1
-    cpdef Py_ssize_t _send(self, data) except -1
-    cpdef _broken(self, ws)
+    cpdef bint _write(self, Driven ws) except -1
+    cpdef Py_ssize_t _offer(self, Driven ws, data, bint more) except -1
+    cpdef Py_ssize_t _send(self, data, bint more) except -1
+    cpdef _broken(self, Driven ws)
     cpdef _half_close(self)
 
 cdef class BlockingTransport(_SocketTransport):
+    cpdef bint receive(self, Driven ws) except -1
+
     cdef public bint _closed
     cdef public bint _fresh
     cdef public list _held
@@ -60,11 +67,12 @@ cdef class PolledTransport(_SocketTransport):
     cdef public SocketReactor reactor
 
     @cython.locals(stream=Connection)
-    cpdef flush(self, ws, bint now=*)
+    cpdef flush(self, Driven ws, bint now=*)
+    @cython.locals(ws=Driven)
     cpdef bint _read(self) except -1
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)
-    cpdef write(self, ws)
+    cpdef write(self, Driven ws)
     cpdef write_dirty(self)
     cpdef _update_interest(self)
     cpdef _end_soon(self)

@@ -36,21 +36,36 @@ CORK_SIZE = 65536
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Driven(Protocol):
+class Driven:
     """What a transport wants of the websocket that it serves."""
 
-    @property
-    def stream(self) -> Connection: ...
+    __slots__ = ("stream",)
 
-    def data_received(self, data: bytes) -> None: ...
+    stream: Connection
 
-    def eof_received(self, error: Exception | None = None) -> None: ...
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer. The driving thread only."""
+        self._data_received(data)
 
-    def deadline_reached(self) -> None: ...
+    def _data_received(self, data: bytes) -> None:
+        """The same for the transports here, which compiled know each other by their types."""
+        raise NotImplementedError
 
-    def resume(self) -> None: ...
+    def eof_received(self, error: Exception | None = None) -> None:
+        """The peer hung up, or the socket broke with ``error``. The driving thread only."""
+        raise NotImplementedError
 
-    def terminate(self) -> None: ...
+    def deadline_reached(self) -> None:
+        """The moment in ``stream.deadline`` has come. Any thread; calls no hook."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Deliver what was received before. The driving thread only."""
+        raise NotImplementedError
+
+    def terminate(self) -> None:
+        """End it now. Any thread."""
+        raise NotImplementedError
 
 
 class Transport(Channel):
@@ -142,7 +157,7 @@ class _SocketTransport(Transport):
             data: bytes | memoryview = self._rest or stream.data_to_send()
             if not data:
                 return True
-            sent = self._offer(ws, data)
+            sent = self._offer(ws, data, stream.queued() > 0)
             if sent < len(data):
                 self._rest = memoryview(data)[sent:]
                 stream.unsent = len(self._rest)
@@ -150,10 +165,10 @@ class _SocketTransport(Transport):
             self._rest = None
             stream.unsent = 0
 
-    def _offer(self, ws: Driven, data: bytes | memoryview) -> int:
+    def _offer(self, ws: Driven, data: bytes | memoryview, more: bool) -> int:
         """Send without waiting; how much was taken. A broken connection takes all."""
         try:
-            return self._send(data)
+            return self._send(data, more)
         except _AGAIN:
             return 0
         except OSError as exc:
@@ -162,7 +177,8 @@ class _SocketTransport(Transport):
             self._broken(ws)
             return len(data)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview, more: bool) -> int:
+        """``more``: more follows at once, so that this need not be a packet of its own."""
         raise NotImplementedError
 
     def _broken(self, ws: Driven) -> None:
@@ -245,7 +261,7 @@ class BlockingTransport(_SocketTransport):
         finally:
             self._received()
         if data:
-            ws.data_received(data)
+            ws._data_received(data)
         else:
             ws.eof_received(None if self._closed else error)
         return ws.stream.state is not CLOSED and not self._closed
@@ -322,14 +338,16 @@ class BlockingTransport(_SocketTransport):
         ):
             alarm().set_alarm(self, stream.deadline)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview, more: bool) -> int:
         if not self._real:
             self.sock.sendall(data)
             return len(data)
         if self.is_secure:
             sent: int = self.sock.send(data)
             return sent
-        return int(self.sock.send(data, _DONTWAIT)) if _DONTWAIT else self._send_windows(data)
+        if not _DONTWAIT:
+            return self._send_windows(data)
+        return int(self.sock.send(data, _DONTWAIT | _MORE if more else _DONTWAIT))
 
     def _send_windows(self, data: bytes | memoryview) -> int:
         """Where a single call cannot be made non-blocking: ask for room first, send a little."""
@@ -432,6 +450,8 @@ class BlockingTransport(_SocketTransport):
 
 #: Linux and BSD: this one call does not wait although the socket is a waiting one.
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+#: Linux: what is given belongs to what follows.
+_MORE = getattr(socket, "MSG_MORE", 0)
 
 
 def wait_ready(sock: Any, events: int, timeout: float | None) -> bool:
@@ -567,7 +587,7 @@ class PolledTransport(_SocketTransport):
         if data:
             self._delivering = True
             try:
-                ws.data_received(data)
+                ws._data_received(data)
             finally:  # Ctrl-C in a hook: what others send here later has to leave
                 self._delivering = False
             return True
@@ -640,10 +660,10 @@ class PolledTransport(_SocketTransport):
         if deadline is not None and (self.alarm_at is None or deadline < self.alarm_at):
             self.reactor.set_alarm(self, deadline)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview, more: bool) -> int:
         if self.is_secure:
             return int(self.sock.send(data))
-        return write_some(self.sock, self._fd, data)
+        return write_some(self.sock, self._fd, data, more)
 
     def _broken(self, ws: Driven) -> None:
         # Reading will find the same end; if reading was paused, nobody would look.

@@ -25,7 +25,7 @@ from ws4py.protocol.config import Config
 from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.streaming import Stream
-from ws4py.transport import BlockingTransport, Transport
+from ws4py.transport import BlockingTransport, Driven, Transport
 
 __all__ = ["EchoWebSocket", "Heartbeat", "WebSocket"]
 
@@ -37,13 +37,13 @@ DEFAULT_READING_SIZE = 2
 Payload = str | bytes | bytearray | memoryview
 
 
-class Endpoint:
+class Endpoint(Driven):
     """The way of every message: received bytes into ``received_message``, ``send`` into bytes.
 
     The half of ``WebSocket`` that the compiled build knows by its types; nothing else is here.
     """
 
-    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock", "stream")
+    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock")
 
     _transport: Transport | None
     client_terminated: bool
@@ -65,8 +65,7 @@ class Endpoint:
     def received_message(self, message: Message) -> None:
         """A whole message arrived: a ``TextMessage`` or a ``BinaryMessage``, yours to keep."""
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the peer. The driving thread only."""
+    def _data_received(self, data: bytes) -> None:
         stream, transport = self.stream, self._transport or self._make_transport()
         lock = transport.lock
         lock.acquire()

@@ -25,6 +25,7 @@ MODULES = {
 FLOORS = {
     "ws4py._build": 0,
     "ws4py._version": 0,
+    "ws4py.clock": 0,
     "ws4py.compat": 0,
     "ws4py.exc": 0,
     "ws4py.messaging": 0,
