@@ -31,6 +31,7 @@ cdef class _SocketTransport(Transport):
 
 cdef class BlockingTransport(_SocketTransport):
     cdef public bint _closed
+    cdef public int _fd
     cdef public bint _fresh
     cdef public list _held
     cdef public Py_ssize_t _held_size
@@ -38,6 +39,9 @@ cdef class BlockingTransport(_SocketTransport):
     cdef public object _reader
     cdef public bint _real
     cdef public bint _receiving
+    cdef public object _runtime
+    cdef public Py_ssize_t _waiters
+    cdef public bint _waits
     cdef public bint _watched
 
 cdef class SocketReactor(Reactor):
