@@ -14,19 +14,20 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-try:
-    import gevent
-except ImportError as exc:
-    raise ImportError('this needs gevent: pip install "ws4py[gevent]"') from exc
-import gevent.socket
-import gevent.ssl
-import gevent.thread
-from gevent import monkey
-
 from ws4py import runtime
+from ws4py._extras import missing
 from ws4py.lock import native_lock
 from ws4py.reactor import READ, WRITE, Channel
 from ws4py.syscalls import new_buffer, read_some
+
+try:
+    import gevent
+    import gevent.socket
+    import gevent.ssl
+    import gevent.thread
+    from gevent import monkey
+except ImportError as exc:
+    raise missing(__name__, "gevent", exc) from exc
 
 __all__ = ["Greenlets", "wrap_tls"]
 
@@ -47,8 +48,8 @@ class Greenlets(runtime.Runtime):
 
     __slots__ = ("_alarm", "_buffer", "_hub")
 
-    def __init__(self) -> None:
-        self._hub = gevent.get_hub()
+    def __init__(self, sock: Any) -> None:
+        self._hub = sock.hub  # the calling thread may have another one, or none
         self._alarm = HubAlarm(self._hub)
         buffer = _buffers.get(self._hub)
         if buffer is None:

@@ -89,12 +89,12 @@ class Runtime:
 
 
 _threads = Runtime()
-_others: list[tuple[type, Callable[[], Runtime]]] = []
+_others: list[tuple[type, Callable[[Any], Runtime]]] = []
 _tls_sockets: list[type] = []
 
 
-def register(sockets: type, tls_sockets: type, runtime: Callable[[], Runtime]) -> None:
-    """From now on ``runtime()`` is asked for each connection over a socket of these classes."""
+def register(sockets: type, tls_sockets: type, runtime: Callable[[Any], Runtime]) -> None:
+    """From now on ``runtime(sock)`` is asked for each connection over a socket of these classes."""
     _others.append((sockets, runtime))
     _tls_sockets.append(tls_sockets)
 
@@ -103,7 +103,7 @@ def runtime_of(sock: Any) -> Runtime:
     """The runtime of a connection over this socket."""
     for sockets, runtime in _others:
         if isinstance(sock, sockets):
-            return runtime()
+            return runtime(sock)
     return _threads
 
 
