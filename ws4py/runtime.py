@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -82,6 +83,11 @@ class Runtime:
         except (BlockingIOError, InterruptedError):
             return None
         return data
+
+    def give_way(self) -> None:
+        """Let others have a turn. Threads are interrupted for that; greenlets are not."""
+        if patched():
+            time.sleep(0)
 
     def close_socket(self, sock: Any) -> None:
         """Close it; nobody waits for it any more."""

@@ -34,6 +34,7 @@ cdef class BlockingTransport(_SocketTransport):
     cdef public int _fd
     cdef public bint _fresh
     cdef public list _held
+    cdef public int _in_a_row
     cdef public Py_ssize_t _held_size
     cdef public object _successor
     cdef public object _reader

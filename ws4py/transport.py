@@ -29,6 +29,8 @@ logger = logging.getLogger("ws4py")
 
 #: TLS hands out records of 16 KiB; after this many the others have their turn.
 TLS_READS = 16
+#: Who always finds something to read lets others have a turn after this many times.
+GREEDY_READS = 4
 #: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
 CORK_SIZE = 65536
 
@@ -179,6 +181,7 @@ class BlockingTransport(_SocketTransport):
         "_fresh",
         "_held",
         "_held_size",
+        "_in_a_row",
         "_reader",
         "_real",
         "_receiving",
@@ -200,6 +203,7 @@ class BlockingTransport(_SocketTransport):
         self._fresh = True
         self._reader: object = None
         self._receiving = False
+        self._in_a_row = 0  # reads without a wait
         self._waiters = 0  # others that wait for the socket
         self._watched = False
         # Read while the reading thread waited to write, and to be delivered in its turn.
@@ -273,10 +277,15 @@ class BlockingTransport(_SocketTransport):
             received: bytes = self.sock.recv(READ_SIZE)
             return received
         end = None if timeout is None else time.monotonic() + timeout
+        self._in_a_row += 1
+        if self._in_a_row == GREEDY_READS:
+            self._in_a_row = 0
+            self._runtime.give_way()
         while True:
             data, events = self._read()
             if data is not None:
                 return data
+            self._in_a_row = 0
             left = None if end is None else max(0.0, end - time.monotonic())
             if not self._runtime.wait_ready(self.sock, events, left):
                 return None

@@ -30,8 +30,9 @@ def gevent_server(make: Any, handler: Any, **options: Any) -> Any:
         return server
 
     def stop() -> None:
-        hub.call(server.stop)
-        hub.stop()
+        if hub.thread.is_alive():
+            hub.call(server.stop)
+            hub.stop()
         listening.close_listeners()
 
     server = hub.call(start)

@@ -124,5 +124,6 @@ class Client(geventclient.WebSocketClient):
 
     def run_forever(self) -> None:
         """Wait for the end."""
-        self._hub.call(super().run_forever)
-        self._hub.stop()
+        if self._hub.thread.is_alive():
+            self._hub.call(super().run_forever)
+            self._hub.stop()

@@ -78,8 +78,10 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
         super().handle_error(*exc_info)
 
     def handle_one_response(self) -> None:
-        """Answer; then the socket is the websocket's."""
+        """Answer; then the socket is the websocket's. Whoever was refused may hang up."""
         super().handle_one_response()
+        if self.code >= 400:
+            self.close_connection = True
         ws = self.environ.pop("ws4py.websocket", None)
         if ws is not None and self.code == 101:
             self._take(ws)
