@@ -18,7 +18,7 @@ from ws4py import runtime
 from ws4py._extras import missing
 from ws4py.lock import native_lock
 from ws4py.reactor import READ, WRITE, Channel
-from ws4py.syscalls import new_buffer, read_some
+from ws4py.syscalls import read_some
 
 try:
     import gevent
@@ -34,6 +34,9 @@ __all__ = ["Greenlets", "wrap_tls"]
 #: The system's, whether patched or not.
 _system_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 _system_poll: Any = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
+
+#: What one read takes at most: the messages in it are handled before others have their turn.
+READ_SIZE = 65536
 
 #: One read buffer for each hub: nobody switches between reading and taking the bytes out.
 _buffers: weakref.WeakKeyDictionary[Any, bytearray] = weakref.WeakKeyDictionary()
@@ -53,7 +56,7 @@ class Greenlets(runtime.Runtime):
         self._alarm = HubAlarm(self._hub)
         buffer = _buffers.get(self._hub)
         if buffer is None:
-            buffer = _buffers[self._hub] = new_buffer()
+            buffer = _buffers[self._hub] = bytearray(READ_SIZE)
         self._buffer = buffer
 
     @property

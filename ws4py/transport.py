@@ -30,7 +30,7 @@ logger = logging.getLogger("ws4py")
 #: TLS hands out records of 16 KiB; after this many the others have their turn.
 TLS_READS = 16
 #: Who always finds something to read lets others have a turn after this many times.
-GREEDY_READS = 4
+GREEDY_READS = 2
 #: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
 CORK_SIZE = 65536
 

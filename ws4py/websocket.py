@@ -127,6 +127,9 @@ class Endpoint:
             if message is None or type(message) is TextMessage or type(message) is BinaryMessage:
                 break
             self._deliver_control(message)
+        if self.client_terminated and self.server_terminated:
+            with lock:
+                stream.receive_eof()  # the flags were written by hand
         if stream.owed() or stream.state is not OPEN:
             lock.acquire()
             try:

@@ -91,5 +91,5 @@ class WebSocketClient(WebSocketBaseClient):
 
     def run_forever(self) -> None:
         """Wait until ``closed()`` has returned; not from the client's own greenlet."""
-        if self._th is not gevent.getcurrent():
+        if self._th.started and self._th is not gevent.getcurrent():
             self._th.join()
