@@ -29,7 +29,7 @@ try:
 except ImportError as exc:
     raise missing(__name__, "gevent", exc) from exc
 
-__all__ = ["Greenlets", "wrap_tls"]
+__all__ = ["Greenlets", "call_in", "wrap_tls"]
 
 #: The system's, whether patched or not.
 _system_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
@@ -123,11 +123,8 @@ class HubAlarm:
         self._watcher: Any = None
 
     def call(self, function: Callable[..., object], *args: object) -> None:
-        """Call it in the thread of the hub: now if this is it."""
-        if _system_thread() == self._hub.thread_ident:
-            function(*args)
-        elif self._hub.loop is not None:  # else the hub is gone, and all that it watched
-            self._hub.loop.run_callback_threadsafe(function, *args)
+        """See ``call_in``."""
+        call_in(self._hub, function, *args)
 
     def in_thread(self) -> bool:
         """Whether this is the hub itself, which must not wait."""
@@ -181,6 +178,14 @@ class HubAlarm:
         if watcher is not None:
             watcher.stop()
             watcher.close()
+
+
+def call_in(hub: Any, function: Callable[..., object], *args: object) -> None:
+    """Call it in the thread of this hub: now if that is the calling one. Nothing may wait."""
+    if _system_thread() == hub.thread_ident:
+        function(*args)
+    elif hub.loop is not None:  # else the hub is gone, and all that it watched
+        hub.loop.run_callback_threadsafe(function, *args)
 
 
 def native_events(events: int) -> int:

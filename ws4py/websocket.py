@@ -414,7 +414,7 @@ class WebSocket(Endpoint):
 
     def connection_made(self) -> None:
         """Call ``opened()`` unless that was done. The driving thread, or the one that connects."""
-        if not self._opened:
+        if not self._opened and not self._ended:
             self._opened = True
             self._call("opened")
 

@@ -110,9 +110,9 @@ class Client(geventclient.WebSocketClient):
     """A client on a hub of its own: every method may be called from real threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        hub: HubThread | None = getattr(self, "_hub", None)
+        hub: HubThread | None = getattr(self, "_thread", None)
         if hub is None or not hub.thread.is_alive():  # else a program that connects again
-            self._hub = HubThread(daemon=True)
+            self._thread = HubThread(daemon=True)
         self._on_hub(super().__init__, *args, **kwargs)
 
     def connect(self) -> None:
@@ -121,13 +121,13 @@ class Client(geventclient.WebSocketClient):
 
     def _on_hub(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         try:
-            self._hub.call(function, *args, **kwargs)
+            self._thread.call(function, *args, **kwargs)
         except BaseException:
-            self._hub.stop()
+            self._thread.stop()
             raise
 
     def run_forever(self) -> None:
         """Wait for the end."""
-        if self._hub.thread.is_alive():
-            self._hub.call(super().run_forever)
-            self._hub.stop()
+        if self._thread.thread.is_alive():
+            self._thread.call(super().run_forever)
+            self._thread.stop()
