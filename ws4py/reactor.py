@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from ws4py.clock import read_clock
-from ws4py.syscalls import DIRECT_EPOLL, ReadyList, this_thread
+from ws4py.syscalls import DIRECT_EPOLL, ReadyList, patched, this_thread
 
 __all__ = [
     "READ",
@@ -353,6 +353,7 @@ class Reactor:
         direct = DIRECT_EPOLL and type(poller) is EPollPoller
         self._epoll: int = poller.fileno() if direct else -1
         self._ready = ReadyList() if direct else None
+        patched()  # for this_thread()
         self.clock = clock
         self.running = False
         self.ident = 0  # the thread that runs it, if one does

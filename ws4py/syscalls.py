@@ -7,7 +7,7 @@ module must never know what the bytes mean.
 
 from __future__ import annotations
 
-from threading import get_ident
+import threading
 from typing import Any
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "READ_SIZE",
     "ReadyList",
     "new_buffer",
+    "patched",
     "read_some",
     "this_thread",
     "write_some",
@@ -82,8 +83,22 @@ class ReadyList:
         return ready_events(self, index)  # type: ignore[name-defined,no-any-return] # noqa: F821
 
 
+#: What ``patched()`` found when it was last asked.
+PATCHED = False
+
+
+def patched() -> bool:
+    """Whether the standard library's threads are greenlets: gevent, say, has patched it.
+
+    To be asked whenever something is made that counts on ``this_thread()``.
+    """
+    global PATCHED
+    PATCHED = type(threading.get_ident) is not type(len)
+    return PATCHED
+
+
 def this_thread() -> int:
     """The identity of the calling thread, as ``threading.get_ident()`` gives it."""
-    if COMPILED:
+    if COMPILED and not PATCHED:
         return PyThread_get_thread_ident()  # type: ignore[name-defined,no-any-return] # noqa: F821
-    return get_ident()
+    return threading.get_ident()

@@ -35,16 +35,21 @@ cdef class _SocketTransport(Transport):
     cpdef _half_close(self)
 
 cdef class BlockingTransport(_SocketTransport):
-    cpdef bint receive(self, Driven ws) except -1
+    cpdef bint receive(self, Driven ws, timeout=*) except -1
 
     cdef public bint _closed
+    cdef public int _fd
     cdef public bint _fresh
-    cdef public list _held
+    cdef public object _held
+    cdef public int _in_a_row
     cdef public Py_ssize_t _held_size
     cdef public object _successor
     cdef public object _reader
     cdef public bint _real
     cdef public bint _receiving
+    cdef public object _runtime
+    cdef public Py_ssize_t _waiters
+    cdef public bint _waits
     cdef public bint _watched
 
 cdef class SocketReactor(Reactor):

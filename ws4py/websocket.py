@@ -109,6 +109,34 @@ class Endpoint(Driven):
             finally:
                 lock.release()
 
+    def take(self) -> Message | None:
+        """The next data message, for who takes them instead of having them delivered.
+
+        ``None`` when more has to be read for one, or there will be none. Pings and the like that
+        came before it are dealt with. The driving thread only.
+        """
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        while True:
+            lock.acquire()
+            try:
+                message = stream.next_event()
+            finally:
+                lock.release()
+            if message is None or type(message) is TextMessage or type(message) is BinaryMessage:
+                break
+            self._deliver_control(message)
+        if self.client_terminated and self.server_terminated:
+            with lock:
+                stream.receive_eof()  # the flags were written by hand
+        if stream.owed() or stream.state is not OPEN:
+            lock.acquire()
+            try:
+                transport.flush(self, True)
+            finally:
+                lock.release()
+        return message
+
     def _deliver(self, message: Message) -> None:
         if type(message) is TextMessage or type(message) is BinaryMessage:
             try:
@@ -385,7 +413,7 @@ class WebSocket(Endpoint):
 
     def connection_made(self) -> None:
         """Call ``opened()`` unless that was done. The driving thread, or the one that connects."""
-        if not self._opened:
+        if not self._opened and not self._ended:
             self._opened = True
             self._call("opened")
 

@@ -8,6 +8,7 @@ reason; tests that need it skip with that reason. Nothing here knows what is tes
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import ssl
@@ -19,7 +20,9 @@ from typing import Any
 from wsgiref.simple_server import make_server
 
 import pytest
+from gevent_backends import GEVENT_SERVER_CANNOT, gevent_client, gevent_server
 from rawpeer import RawClient, RawHead
+from sync_backends import sync_client
 from waiting import TIMEOUT, wait_for
 
 from ws4py.client import WebSocketBaseClient
@@ -192,6 +195,7 @@ SERVERS = (
     ServerBackend("managed-select", managed(SelectPoller)),
     ServerBackend("threaded", _threaded),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
+    ServerBackend("gevent", functools.partial(gevent_server, Served), GEVENT_SERVER_CANNOT),
 )
 
 
@@ -309,6 +313,8 @@ CLIENTS = (
     ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
+    ClientBackend("gevent", functools.partial(gevent_client, Connected)),
+    ClientBackend("sync", functools.partial(sync_client, Connected), _OPENED_IN_CONNECT),
 )
 
 
