@@ -1,4 +1,4 @@
-"""Connections of cheroot, CherryPy's HTTP server, that part with their socket when they are told to.
+"""Connections of cheroot, the HTTP server of CherryPy, that part with their socket if asked to.
 
 cheroot closes a connection, or waits on it for the next request, after each response. One of these
 hands its socket over instead, once everything of the response is done: nothing of cheroot touches
@@ -27,7 +27,7 @@ logger = logging.getLogger("ws4py.server")
 CONNECTION = "ws4py.connection"
 
 
-class Connection(HTTPConnection):  # type: ignore[misc]
+class Connection(HTTPConnection):  # type: ignore[misc,unused-ignore]
     """An ``HTTPConnection`` that can be taken over: ``server.ConnectionClass = Connection``."""
 
     _successor: Callable[[bytes], object] | None = None
@@ -60,7 +60,7 @@ class Connection(HTTPConnection):  # type: ignore[misc]
 
     def communicate(self) -> bool:
         """One request; whether there may be another one."""
-        more: bool = super().communicate()
+        more = bool(super().communicate())  # type: ignore[no-untyped-call,unused-ignore]
         if self._successor is None:
             return more and not self._last
         try:
@@ -73,7 +73,7 @@ class Connection(HTTPConnection):  # type: ignore[misc]
     def close(self) -> None:
         """Close, if it is still ours."""
         if self._successor is None:
-            super().close()
+            super().close()  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def install(server: Any) -> None:
