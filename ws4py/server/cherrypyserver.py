@@ -48,8 +48,8 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc]
 
     Configuration, each as ``tools.websocket.NAME`` or as an argument of the decorator:
     ``handler_cls`` (called as ``handler_cls(sock, protocols, extensions, environ)``, and with
-    ``heartbeat_freq`` if there is one), ``protocols``, ``version`` (a number or several), ``heartbeat_freq``
-    (seconds), ``config``, ``origins`` and ``select_subprotocol`` (see
+    ``heartbeat_freq`` if there is one), ``protocols``, ``version`` (a number or several),
+    ``heartbeat_freq`` (seconds), ``config``, ``origins`` and ``select_subprotocol`` (see
     ``ws4py.server.BaseServer``), ``priority``. ``extensions`` is kept from 0.6; compression is
     negotiated as ``config`` says.
 
