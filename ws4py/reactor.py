@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from ws4py.syscalls import this_thread
+from ws4py.syscalls import patched, this_thread
 
 __all__ = [
     "READ",
@@ -344,6 +344,7 @@ class Reactor:
         elif not hasattr(poller, "wait"):
             poller = LegacyPoller(poller)
         self.poller: Poller = poller
+        patched()  # for this_thread()
         self.clock = clock
         self.running = False
         self.ident = 0  # the thread that runs it, if one does

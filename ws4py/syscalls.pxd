@@ -64,6 +64,7 @@ cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
 
 cdef bint COMPILED
+cdef bint PATCHED
 
 cpdef bytes read_some(sock, int fd, bytearray buffer)
 cpdef Py_ssize_t write_some(sock, int fd, data) except -1

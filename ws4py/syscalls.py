@@ -7,10 +7,10 @@ never know what the bytes mean.
 
 from __future__ import annotations
 
-from threading import get_ident
+import threading
 from typing import Any
 
-__all__ = ["READ_SIZE", "new_buffer", "read_some", "this_thread", "write_some"]
+__all__ = ["READ_SIZE", "new_buffer", "patched", "read_some", "this_thread", "write_some"]
 
 #: Whether this module runs compiled, so that the functions of ``syscalls.pxd`` are there.
 COMPILED = not __file__.endswith((".py", ".pyc"))
@@ -46,8 +46,22 @@ def write_some(sock: Any, fd: int, data: bytes | memoryview) -> int:
     return sent
 
 
+#: What ``patched()`` found when it was last asked.
+PATCHED = False
+
+
+def patched() -> bool:
+    """Whether the standard library's threads are greenlets: gevent, say, has patched it.
+
+    To be asked whenever something is made that counts on ``this_thread()``.
+    """
+    global PATCHED
+    PATCHED = type(threading.get_ident) is not type(len)
+    return PATCHED
+
+
 def this_thread() -> int:
     """The identity of the calling thread, as ``threading.get_ident()`` gives it."""
-    if COMPILED:
+    if COMPILED and not PATCHED:
         return PyThread_get_thread_ident()  # type: ignore[name-defined,no-any-return] # noqa: F821
-    return get_ident()
+    return threading.get_ident()

@@ -31,13 +31,18 @@ cdef class _SocketTransport(Transport):
 
 cdef class BlockingTransport(_SocketTransport):
     cdef public bint _closed
+    cdef public int _fd
     cdef public bint _fresh
     cdef public list _held
+    cdef public int _in_a_row
     cdef public Py_ssize_t _held_size
     cdef public object _successor
     cdef public object _reader
     cdef public bint _real
     cdef public bint _receiving
+    cdef public object _runtime
+    cdef public Py_ssize_t _waiters
+    cdef public bint _waits
     cdef public bint _watched
 
 cdef class SocketReactor(Reactor):

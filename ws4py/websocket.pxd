@@ -19,6 +19,8 @@ cdef class Endpoint:
     cpdef send(self, payload, bint binary=*, compress=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cdef _deliver_from(self, Message message)
+    @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
+    cpdef Message take(self)
     cdef _deliver(self, Message message)
     @cython.locals(stream=Connection)
     cdef bint _admitted(self, Transport transport) except -1

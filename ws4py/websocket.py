@@ -110,6 +110,31 @@ class Endpoint:
             finally:
                 lock.release()
 
+    def take(self) -> Message | None:
+        """The next data message, for who takes them instead of having them delivered.
+
+        ``None`` when more has to be read for one, or there will be none. Pings and the like that
+        came before it are dealt with. The driving thread only.
+        """
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        while True:
+            lock.acquire()
+            try:
+                message = stream.next_event()
+            finally:
+                lock.release()
+            if message is None or type(message) is TextMessage or type(message) is BinaryMessage:
+                break
+            self._deliver_control(message)
+        if stream.owed() or stream.state is not OPEN:
+            lock.acquire()
+            try:
+                transport.flush(self, True)
+            finally:
+                lock.release()
+        return message
+
     def _deliver(self, message: Message) -> None:
         if type(message) is TextMessage or type(message) is BinaryMessage:
             try:

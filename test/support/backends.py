@@ -8,6 +8,7 @@ reason; tests that need it skip with that reason. Nothing here knows what is tes
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import ssl
@@ -20,6 +21,7 @@ from wsgiref.simple_server import make_server
 
 import pytest
 import wsgi_backends
+from gevent_backends import GEVENT_SERVER_CANNOT, gevent_client, gevent_server
 from rawpeer import RawClient, RawHead
 from waiting import TIMEOUT, wait_for
 
@@ -199,6 +201,7 @@ SERVERS = (
     ServerBackend(
         "wsgi-gunicorn-gthread", wsgi_backends.gunicorn_server, wsgi_backends.GUNICORN_CANNOT
     ),
+    ServerBackend("gevent", functools.partial(gevent_server, Served), GEVENT_SERVER_CANNOT),
 )
 
 
@@ -316,6 +319,7 @@ CLIENTS = (
     ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
+    ClientBackend("gevent", functools.partial(gevent_client, Connected)),
 )
 
 

@@ -11,12 +11,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ws4py.exc import ConnectionTimeout
 from ws4py.protocol.uri import Uri
 
-__all__ = ["Deadline", "dial", "make_ssl_context"]
+__all__ = ["Deadline", "Network", "dial", "make_ssl_context"]
 
 #: What may stand in ``ssl_options`` besides what goes to the context.
 _WRAP_OPTIONS = ("server_hostname", "suppress_ragged_eofs")
@@ -63,27 +64,69 @@ class Deadline:
         )
 
 
-def dial(uri: Uri, deadline: Deadline, ssl_options: Mapping[str, Any] | None = None) -> Any:
+def look_up(host: str, port: int, timeout: float | None) -> list[Any]:
+    """All addresses of a name. The system's look-up knows no timeout, so a thread waits for it."""
+    found: list[Any] = []
+    failed: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except OSError as exc:
+            failed.append(exc)
+
+    if timeout is None or _is_literal(host):
+        ask()
+    else:
+        thread = threading.Thread(target=ask, name="ws4py-lookup", daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if thread.is_alive():
+            raise TimeoutError
+    if failed:
+        raise failed[0]
+    return found
+
+
+@dataclass(frozen=True)
+class Network:
+    """The calls that wait, or make what waits: those of threads, unless told otherwise."""
+
+    #: ``(family, kind, protocol)`` → a socket.
+    socket: Callable[..., Any] = lambda *args: socket.socket(*args)
+    #: ``(host, port, timeout)`` → as ``getaddrinfo()``; ``OSError``, ``TimeoutError`` for a timeout.
+    look_up: Callable[[str, int, float | None], list[Any]] = look_up
+    #: ``(context, sock, **options)`` → the socket with TLS around it, its handshake done.
+    wrap_tls: Callable[..., Any] = lambda context, sock, **how: context.wrap_socket(sock, **how)
+
+
+def dial(
+    uri: Uri,
+    deadline: Deadline,
+    ssl_options: Mapping[str, Any] | None = None,
+    network: Network = Network(),  # noqa: B008 (it is frozen)
+) -> Any:
     """A connected socket to where ``uri`` points, TLS established if it is secure.
 
     Raises ``OSError`` (also ``ssl.SSLError``) with the address in its text, or
     ``ConnectionTimeout``.
     """
-    sock = _dial_unix(uri, deadline) if uri.unix_path is not None else _dial_tcp(uri, deadline)
+    connect = _dial_unix if uri.unix_path is not None else _dial_tcp
+    sock = connect(uri, deadline, network)
     if not uri.secure:
         return sock
     try:
-        return _start_tls(sock, uri, deadline, dict(ssl_options or {}))
+        return _start_tls(sock, uri, deadline, dict(ssl_options or {}), network)
     except BaseException:
         sock.close()
         raise
 
 
-def _dial_unix(uri: Uri, deadline: Deadline) -> socket.socket:
+def _dial_unix(uri: Uri, deadline: Deadline, network: Network) -> Any:
     if not hasattr(socket, "AF_UNIX"):
         raise OSError(f"no Unix sockets on this platform: cannot connect to {uri.unix_path}")
     assert uri.unix_path is not None
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = network.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _connect(sock, uri.unix_path, deadline.left("connecting"), deadline)
     except OSError as exc:
@@ -92,16 +135,16 @@ def _dial_unix(uri: Uri, deadline: Deadline) -> socket.socket:
     return sock
 
 
-def _dial_tcp(uri: Uri, deadline: Deadline) -> socket.socket:
+def _dial_tcp(uri: Uri, deadline: Deadline, network: Network) -> Any:
     """Every address of the name in turn; each may take its share of the time that is left."""
     assert uri.port is not None
-    addresses = resolve(uri.host, uri.port, deadline)
+    addresses = resolve(uri.host, uri.port, deadline, network)
     failure: OSError | None = None
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
         left = deadline.left("connecting")
         share = None if left is None else left / (len(addresses) - index)
         try:
-            sock = socket.socket(family, kind, protocol)
+            sock = network.socket(family, kind, protocol)
         except OSError as exc:  # a family that this machine does not have
             failure = exc
             continue
@@ -120,7 +163,7 @@ def _dial_tcp(uri: Uri, deadline: Deadline) -> socket.socket:
     raise _explained(failure, deadline.address) from failure
 
 
-def _connect(sock: socket.socket, address: Any, timeout: float | None, deadline: Deadline) -> None:
+def _connect(sock: Any, address: Any, timeout: float | None, deadline: Deadline) -> None:
     sock.settimeout(timeout)
     try:
         sock.connect(address)
@@ -128,33 +171,23 @@ def _connect(sock: socket.socket, address: Any, timeout: float | None, deadline:
         raise deadline.missed("the TCP connection") from None
 
 
-def resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
-    """All addresses of a name. The system's look-up knows no timeout, so a thread waits for it."""
-    found: list[Any] = []
-    failed: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            found.extend(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-        except OSError as exc:
-            failed.append(exc)
-
-    if deadline.seconds is None or _is_literal(host):
-        look_up()
-    else:
-        thread = threading.Thread(target=look_up, name="ws4py-lookup", daemon=True)
-        thread.start()
-        thread.join(deadline.left("the name look-up"))
-        if thread.is_alive():
-            raise deadline.missed("the name look-up")
-    if failed or not found:
-        cause = failed[0] if failed else OSError(f"no address for {host}")
-        raise type(cause)(
-            cause.errno,
-            f"could not find the host {host!r} of {deadline.address} ({cause.strerror or cause}): "
-            "is the name spelled right, and is the network up?",
-        ) from cause
-    return found
+def resolve(host: str, port: int, deadline: Deadline, network: Network) -> list[Any]:
+    """All addresses of a name, or an error that says what was looked for."""
+    cause: OSError | None = None
+    try:
+        found = network.look_up(host, port, deadline.left("the name look-up"))
+        if found:
+            return found
+    except TimeoutError:
+        raise deadline.missed("the name look-up") from None
+    except OSError as exc:
+        cause = exc
+    cause = cause or OSError(f"no address for {host}")
+    raise type(cause)(
+        cause.errno,
+        f"could not find the host {host!r} of {deadline.address} ({cause.strerror or cause}): "
+        "is the name spelled right, and is the network up?",
+    ) from cause
 
 
 def _is_literal(host: str) -> bool:
@@ -228,13 +261,15 @@ def _pin_version(context: ssl.SSLContext, protocol: Any) -> None:
         context.minimum_version = context.maximum_version = version
 
 
-def _start_tls(sock: socket.socket, uri: Uri, deadline: Deadline, options: dict[str, Any]) -> Any:
+def _start_tls(
+    sock: Any, uri: Uri, deadline: Deadline, options: dict[str, Any], network: Network
+) -> Any:
     context = make_ssl_context(options)
     extra = {name: options[name] for name in _WRAP_OPTIONS if name in options}
     extra.setdefault("server_hostname", uri.host)
     sock.settimeout(deadline.left("the TLS handshake"))
     try:
-        return context.wrap_socket(sock, **extra)
+        return network.wrap_tls(context, sock, **extra)
     except TimeoutError:
         raise deadline.missed("the TLS handshake") from None
     except ssl.SSLError as exc:

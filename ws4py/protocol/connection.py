@@ -63,6 +63,7 @@ NO_STATUS = 1005
 ABNORMAL = 1006
 
 NORMAL = 1000
+GOING_AWAY = 1001
 INVALID_DATA = 1007
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
@@ -113,6 +114,14 @@ class CloseInfo:
     def clean(self) -> bool:
         """Whether both close frames were exchanged."""
         return self.received is not None and self.sent is not None
+
+    @property
+    def normal(self) -> bool:
+        """Whether it ended as connections do: cleanly, its purpose fulfilled or an end gone away.
+
+        That is with 1000, 1001 or no code at all (RFC 6455 section 7.4.1).
+        """
+        return self.clean and self.code in (NORMAL, GOING_AWAY, NO_STATUS)
 
     @property
     def code(self) -> int:

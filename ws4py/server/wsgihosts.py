@@ -10,6 +10,7 @@ websocket.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -120,6 +121,8 @@ class Grip:
         self._theirs = host.find(environ)
         if not hasattr(self._theirs, "dup"):
             raise LookupError(f"{host.name} does its input and output in a way of its own here.")
+        if is_green(self._theirs):
+            importlib.import_module("ws4py.greenlets")  # knows how such a socket waits
         try:
             self.sock = self._theirs.dup()
             self._lent = False
