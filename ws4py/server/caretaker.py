@@ -7,6 +7,7 @@ A caretaker does: there is one for the process, and its manager starts with the 
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import threading
@@ -109,7 +110,8 @@ def shut_down_all() -> None:
 
 def shut_down_soon() -> None:
     """The same without waiting; from a signal handler, too."""
-    threading.Thread(target=shut_down_all, name="ws4py-shutdown", daemon=True).start()
+    # Not Thread.start(), which waits until it runs: a handler of gevent's must not.
+    _thread.start_new_thread(shut_down_all, ())
 
 
 def _forget_all() -> None:

@@ -130,10 +130,15 @@ class Grip:
             self.sock = self._theirs
             self._lent = True
         tied = self._tied()
-        if tied and wanted == HANDOVER:
+        if tied and self._refuses(wanted):
             self.let_go()
             raise LookupError(f"{host.name} cannot hand this connection over: {tied}.")
         self.mode = STAY if tied else wanted if wanted != "auto" else host.prefers(environ)
+
+    def _refuses(self, wanted: Mode) -> bool:
+        """Whether to stay is no way out, either: a server's only thread would serve nobody else."""
+        alone = not self._environ.get("wsgi.multithread") and not is_green(self._theirs)
+        return wanted == HANDOVER or (wanted == "auto" and alone)
 
     def _tied(self) -> str:
         """Why the socket cannot leave the request's thread, if so."""
