@@ -65,20 +65,19 @@ def werkzeug(tls: ssl.SSLContext | None) -> None:
 
 def flask(tls: ssl.SSLContext | None) -> None:
     """The application called from a view, as a part of somebody else's."""
-    from flask import Flask, request
+    from flask import Flask
     from werkzeug.serving import make_server
 
     app = Flask("test")
     app.add_url_rule("/", view_func=lambda: "a page\n")
 
-    @app.route("/ws")
+    @app.route("/ws", websocket=True)
     def ws() -> Any:
         return websockets
 
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=tls)
     say(server.server_port)
     server.serve_forever(0.05)
-    del request
 
 
 def cheroot(tls: ssl.SSLContext | None, *, ours: bool = False) -> None:
@@ -107,14 +106,20 @@ def cheroot_connection(tls: ssl.SSLContext | None) -> None:
 
 def pywsgi(tls: ssl.SSLContext | None) -> None:
     import gevent
+    from gevent.event import Event
     from gevent.pywsgi import WSGIServer
 
-    options = {} if tls is None else {"ssl_context": tls}
+    options = {}
+    if tls is not None:
+        from gevent.ssl import SSLContext  # the standard library's would block all greenlets
+
+        options["ssl_context"] = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        options["ssl_context"].load_cert_chain(*sys.argv[-2:])
     server = WSGIServer(("127.0.0.1", 0), application, log=None, **options)
     gevent.signal_handler(signal.SIGTERM, lambda: gevent.spawn(end))
     server.start()
     say(server.server_port)
-    done = gevent.event.Event()
+    done = Event()
 
     def end() -> None:
         websockets.shut_down()

@@ -31,7 +31,7 @@ class Caretaker:
     def __init__(self, manager: WebSocketManager | None = None) -> None:
         self._own = manager is None
         self._manager = manager
-        self._staying: set[WebSocket] = set()
+        self._staying: dict[WebSocket, int] = {}  # and the thread that each is on
         self._changed = threading.Condition()
         self._stopped = False
         _caretakers.add(self)
@@ -55,14 +55,14 @@ class Caretaker:
     def stay(self, ws: WebSocket) -> None:
         """Serve it on the calling thread (or greenlet), and return when it is over."""
         with self._changed:
-            self._staying.add(ws)
+            self._staying[ws] = threading.get_ident()
         try:
             if self._stopped:
                 ws.close(*SHUTTING_DOWN)
             ws.run()
         finally:
             with self._changed:
-                self._staying.discard(ws)
+                del self._staying[ws]
                 self._changed.notify_all()
 
     def shut_down(self) -> None:
@@ -79,12 +79,17 @@ class Caretaker:
                 self._manager.close_all(*SHUTTING_DOWN)
         patience = max((ws.stream.config.close_timeout or 0 for ws in staying), default=0)
         end = time.monotonic() + patience + LAST_WORDS
+        me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: not self._staying, max(0.0, end - time.monotonic()))
+            # Greenlets of this very thread cannot go on while it waits.
+            self._changed.wait_for(
+                lambda: all(thread == me for thread in self._staying.values()),
+                max(0.0, end - time.monotonic()),
+            )
 
     def forget(self) -> None:
         """In a forked child: everything stayed with the parent."""
-        self._staying = set()
+        self._staying = {}
         self._changed = threading.Condition()
         if self._own:
             self._manager = None
