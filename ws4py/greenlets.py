@@ -18,7 +18,7 @@ from ws4py import runtime
 from ws4py._extras import missing
 from ws4py.lock import native_lock
 from ws4py.reactor import READ, WRITE, Channel
-from ws4py.syscalls import new_buffer, read_some
+from ws4py.syscalls import read_some
 
 try:
     import gevent
@@ -29,11 +29,14 @@ try:
 except ImportError as exc:
     raise missing(__name__, "gevent", exc) from exc
 
-__all__ = ["Greenlets", "wrap_tls"]
+__all__ = ["Greenlets", "call_in", "wrap_tls"]
 
 #: The system's, whether patched or not.
 _system_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 _system_poll: Any = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
+
+#: What one read takes at most: the messages in it are handled before others have their turn.
+READ_SIZE = 65536
 
 #: One read buffer for each hub: nobody switches between reading and taking the bytes out.
 _buffers: weakref.WeakKeyDictionary[Any, bytearray] = weakref.WeakKeyDictionary()
@@ -53,7 +56,7 @@ class Greenlets(runtime.Runtime):
         self._alarm = HubAlarm(self._hub)
         buffer = _buffers.get(self._hub)
         if buffer is None:
-            buffer = _buffers[self._hub] = new_buffer()
+            buffer = _buffers[self._hub] = bytearray(READ_SIZE)
         self._buffer = buffer
 
     @property
@@ -120,11 +123,8 @@ class HubAlarm:
         self._watcher: Any = None
 
     def call(self, function: Callable[..., object], *args: object) -> None:
-        """Call it in the thread of the hub: now if this is it."""
-        if _system_thread() == self._hub.thread_ident:
-            function(*args)
-        elif self._hub.loop is not None:  # else the hub is gone, and all that it watched
-            self._hub.loop.run_callback_threadsafe(function, *args)
+        """See ``call_in``."""
+        call_in(self._hub, function, *args)
 
     def in_thread(self) -> bool:
         """Whether this is the hub itself, which must not wait."""
@@ -178,6 +178,14 @@ class HubAlarm:
         if watcher is not None:
             watcher.stop()
             watcher.close()
+
+
+def call_in(hub: Any, function: Callable[..., object], *args: object) -> None:
+    """Call it in the thread of this hub: now if that is the calling one. Nothing may wait."""
+    if _system_thread() == hub.thread_ident:
+        function(*args)
+    elif hub.loop is not None:  # else the hub is gone, and all that it watched
+        hub.loop.run_callback_threadsafe(function, *args)
 
 
 def native_events(events: int) -> int:

@@ -14,6 +14,7 @@ import logging
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ logger = logging.getLogger("ws4py")
 #: TLS hands out records of 16 KiB; after this many the others have their turn.
 TLS_READS = 16
 #: Who always finds something to read lets others have a turn after this many times.
-GREEDY_READS = 4
+GREEDY_READS = 2
 #: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
 CORK_SIZE = 65536
 
@@ -207,7 +208,7 @@ class BlockingTransport(_SocketTransport):
         self._waiters = 0  # others that wait for the socket
         self._watched = False
         # Read while the reading thread waited to write, and to be delivered in its turn.
-        self._held: list[bytes] = []
+        self._held: deque[bytes] = deque()
         self._held_size = 0
         self._successor: PolledTransport | None = None
         # TLS must not be read and written by two threads at once: there every call is short and
@@ -264,11 +265,15 @@ class BlockingTransport(_SocketTransport):
             self._runtime.close_socket(self.sock)
 
     def _next_data(self, timeout: float | None) -> bytes | None:
+        if not self._waits:
+            self._in_a_row += 1
+            if self._in_a_row == GREEDY_READS:
+                self._in_a_row = 0
+                self._runtime.give_way()
         if self._held:
-            data = b"".join(self._held)
-            self._held.clear()
-            self._held_size = 0
-            return data
+            held: bytes = self._held.popleft()
+            self._held_size -= len(held)
+            return held
         if not self._receiving:
             return b""  # closed, so that its number may be another's
         if self._waits:
@@ -277,10 +282,6 @@ class BlockingTransport(_SocketTransport):
             received: bytes = self.sock.recv(READ_SIZE)
             return received
         end = None if timeout is None else time.monotonic() + timeout
-        self._in_a_row += 1
-        if self._in_a_row == GREEDY_READS:
-            self._in_a_row = 0
-            self._runtime.give_way()
         while True:
             data, events = self._read()
             if data is not None:
@@ -388,12 +389,16 @@ class BlockingTransport(_SocketTransport):
 
     def _hold(self) -> bool:
         """Take what the peer has sent, to be delivered later; ``False`` at the end of it."""
-        try:
-            with self.lock:
-                flags = (DONTWAIT,) if self._waits else ()
-                data = self.sock.recv(READ_SIZE, *flags)
-        except _AGAIN:
-            return True
+        data: bytes | None
+        if self._waits:
+            try:
+                data = self.sock.recv(READ_SIZE, DONTWAIT)
+            except _AGAIN:
+                return True
+        else:
+            data, _ = self._read()
+            if data is None:
+                return True
         if data:
             self._held.append(data)
             self._held_size += len(data)

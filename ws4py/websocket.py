@@ -127,6 +127,9 @@ class Endpoint:
             if message is None or type(message) is TextMessage or type(message) is BinaryMessage:
                 break
             self._deliver_control(message)
+        if self.client_terminated and self.server_terminated:
+            with lock:
+                stream.receive_eof()  # the flags were written by hand
         if stream.owed() or stream.state is not OPEN:
             lock.acquire()
             try:
@@ -411,7 +414,7 @@ class WebSocket(Endpoint):
 
     def connection_made(self) -> None:
         """Call ``opened()`` unless that was done. The driving thread, or the one that connects."""
-        if not self._opened:
+        if not self._opened and not self._ended:
             self._opened = True
             self._call("opened")
 

@@ -23,6 +23,7 @@ import pytest
 import wsgi_backends
 from gevent_backends import GEVENT_SERVER_CANNOT, gevent_client, gevent_server
 from rawpeer import RawClient, RawHead
+from sync_backends import sync_client
 from waiting import TIMEOUT, wait_for
 
 from ws4py.client import WebSocketBaseClient
@@ -320,6 +321,7 @@ CLIENTS = (
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
     ClientBackend("gevent", functools.partial(gevent_client, Connected)),
+    ClientBackend("sync", functools.partial(sync_client, Connected), _OPENED_IN_CONNECT),
 )
 
 

@@ -46,7 +46,9 @@ class HubThread:
         self._hub.destroy(destroy_loop=True)
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run it on a greenlet there; what it returns or raises."""
+        """Run it on a greenlet there (if this is one: on this); what it returns or raises."""
+        if threading.current_thread() is self.thread:
+            return function(*args, **kwargs)
         future: Future[Any] = Future()
 
         def run() -> None:
@@ -108,7 +110,9 @@ class Client(geventclient.WebSocketClient):
     """A client on a hub of its own: every method may be called from real threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._hub = HubThread(daemon=True)
+        hub: HubThread | None = getattr(self, "_thread", None)
+        if hub is None or not hub.thread.is_alive():  # else a program that connects again
+            self._thread = HubThread(daemon=True)
         self._on_hub(super().__init__, *args, **kwargs)
 
     def connect(self) -> None:
@@ -117,13 +121,13 @@ class Client(geventclient.WebSocketClient):
 
     def _on_hub(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         try:
-            self._hub.call(function, *args, **kwargs)
+            self._thread.call(function, *args, **kwargs)
         except BaseException:
-            self._hub.stop()
+            self._thread.stop()
             raise
 
     def run_forever(self) -> None:
         """Wait for the end."""
-        if self._hub.thread.is_alive():
-            self._hub.call(super().run_forever)
-            self._hub.stop()
+        if self._thread.thread.is_alive():
+            self._thread.call(super().run_forever)
+            self._thread.stop()

@@ -10,7 +10,7 @@ from typing import Any
 from ws4py._extras import missing
 from ws4py.client import WebSocketBaseClient
 from ws4py.client.dial import Network
-from ws4py.greenlets import wrap_tls
+from ws4py.greenlets import call_in, wrap_tls
 from ws4py.messaging import Message
 
 try:
@@ -43,6 +43,7 @@ class WebSocketClient(WebSocketBaseClient):
     _network = Network(gevent.socket.socket, look_up, wrap_tls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._hub = gevent.get_hub()
         self._th = gevent.Greenlet(self.run)
         #: What ``receive()`` gives; ``None`` behind the last one.
         self.messages: Any = gevent.queue.Queue()
@@ -53,8 +54,9 @@ class WebSocketClient(WebSocketBaseClient):
         super().__init__(*args, **kwargs)
 
     def handshake_ok(self) -> None:
-        """Start the greenlet."""
+        """Start the greenlet; it begins before ``connect()`` returns."""
         self._th.start()
+        gevent.sleep(0)
 
     def received_message(self, message: Message) -> None:
         """Keep it for ``receive()``; waits while too much is there, unless it is the end."""
@@ -82,14 +84,14 @@ class WebSocketClient(WebSocketBaseClient):
         """Begin to close; see ``WebSocket.close``. What still comes goes to ``receive()``."""
         super().close(code, reason)
         self._closes = True
-        self._room.set()
+        call_in(self._hub, self._room.set)
 
     def terminate(self) -> None:
         """End it now; see ``WebSocket.terminate``. Whoever waits in ``receive()`` is told."""
         super().terminate()
-        self.messages.put(None)
+        call_in(self._hub, self.messages.put, None)
 
     def run_forever(self) -> None:
         """Wait until ``closed()`` has returned; not from the client's own greenlet."""
-        if self._th is not gevent.getcurrent():
+        if self._th.started and self._th is not gevent.getcurrent():
             self._th.join()

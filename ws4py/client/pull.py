@@ -107,7 +107,7 @@ class PullClient(WebSocketBaseClient):
 
     def __init__(self, *args: Any, background: bool = False, **kwargs: Any) -> None:
         self._turn = threading.Lock()  # whose turn it is to read
-        self._driver = 0  # the thread that waits for the socket
+        self._driver = 0  # the thread whose turn it is
         self._pongs: deque[tuple[bytes, Pong]] = deque()
         self._background = background
         self._thread: threading.Thread | None = None
@@ -152,19 +152,16 @@ class PullClient(WebSocketBaseClient):
         """Read once, and end the connection if that was its end. Whose turn it is."""
         transport = self.transport
         assert isinstance(transport, BlockingTransport)
-        self._driver = threading.get_ident()
-        try:
-            if not transport.receive(self, left):
-                if self.stream.unsent:
-                    transport.wait_sent(self)
-                self.terminate()
-        finally:
-            self._driver = 0
+        if not transport.receive(self, left):
+            if self.stream.unsent:
+                transport.wait_sent(self)
+            self.terminate()
 
     def _drive(self, done: Callable[[], bool], end: float | None) -> Message | None:
         """Read until a message is there, ``done()`` or the end. Raises ``TimeoutError``."""
         if not self._turn.acquire(False) and not self._turn.acquire(timeout=time_left(end, -1)):
             raise TimeoutError("somebody else is receiving")
+        self._driver = threading.get_ident()
         try:
             while True:
                 message = self.take()
@@ -175,6 +172,7 @@ class PullClient(WebSocketBaseClient):
                     raise TimeoutError("nothing came in time")
                 self._read(left)
         finally:
+            self._driver = 0
             self._turn.release()
 
     def _read_on(self) -> None:
