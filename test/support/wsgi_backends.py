@@ -82,13 +82,15 @@ def cheroot_server(handler: Any, **options: Any) -> Any:
 def _start_cheroot(app: Any, tls: Any, install: Callable[[Any], Any]) -> Any:
     from cheroot import wsgi
 
+    from ws4py.server.cherootconnection import ContextAdapter
+
     server = wsgi.Server(("127.0.0.1", 0), app, numthreads=4, request_queue_size=128)
     install(server)
     server.timeout = 5
     server.expiration_interval = 0.05
     server.error_log = lambda *args, **kwargs: None
     if tls is not None:
-        server.ssl_adapter = _tls_adapter(tls)
+        server.ssl_adapter = ContextAdapter(tls)
     server.prepare()
     thread = threading.Thread(target=server.serve, name="cheroot")
     thread.start()
@@ -130,18 +132,6 @@ def cherrypy_server(handler: Any, **options: Any) -> Any:
         stopping.join(TIMEOUT)
 
     return Served(server.bind_addr[1], stop, plugin.manager.broadcast)
-
-
-def _tls_adapter(context: Any) -> Any:
-    """cheroot's for the standard library's TLS, with a context that exists already."""
-    from cheroot.ssl.builtin import BuiltinSSLAdapter
-
-    adapter = BuiltinSSLAdapter.__new__(BuiltinSSLAdapter)
-    adapter.__dict__.update(certificate=None, private_key=None, certificate_chain=None)
-    adapter.ciphers = None
-    adapter._server_env = {}
-    adapter.context = context
-    return adapter
 
 
 def werkzeug_server(handler: Any, **options: Any) -> Any:

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
+from ws4py._extras import missing
 from ws4py.server.wsgihosts import read_ahead
 
 try:
     from cheroot.server import HTTPConnection
+    from cheroot.ssl.builtin import BuiltinSSLAdapter
 except ImportError as exc:
-    raise ImportError('cheroot is not installed: pip install "ws4py[cherrypy]"') from exc
+    raise missing(__name__, "cherrypy", exc) from exc
 
-__all__ = ["CONNECTION", "Connection", "install"]
+__all__ = ["CONNECTION", "Connection", "ContextAdapter", "install"]
 
 logger = logging.getLogger("ws4py.server")
 
@@ -83,3 +86,15 @@ def install(server: Any) -> None:
         server.ConnectionClass = Connection
     elif not issubclass(before, Connection):
         server.ConnectionClass = type(before.__name__, (Connection, before), {})
+
+
+class ContextAdapter(BuiltinSSLAdapter):  # type: ignore[misc,unused-ignore]
+    """TLS for cheroot by an ``SSLContext`` that exists, instead of by the names of files."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super(BuiltinSSLAdapter, self).__init__("", "")
+        self.context = context
+
+    def get_environ(self, sock: ssl.SSLSocket) -> dict[str, str]:
+        """What TLS adds to the environ of a request."""
+        return {"wsgi.url_scheme": "https", "HTTPS": "on"}

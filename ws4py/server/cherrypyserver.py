@@ -21,6 +21,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ws4py._extras import missing
 from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import SAME_ORIGIN, VERSIONS, Request, ServerHandshake
@@ -33,7 +34,7 @@ try:
     from cheroot.server import HTTPServer
     from cherrypy.process.plugins import SimplePlugin
 except ImportError as exc:
-    raise ImportError('CherryPy is not installed: pip install "ws4py[cherrypy]"') from exc
+    raise missing(__name__, "cherrypy", exc) from exc
 
 __all__ = ["WebSocketPlugin", "WebSocketTool"]
 
