@@ -38,7 +38,7 @@ CHERRYPY_CANNOT = {
 GUNICORN_CANNOT = {**WSGI_CANNOT, "ssl": "it wants files, and its TLS stays in its few threads"}
 
 
-class _Application:
+class Application:
     """Ours with a manager of its own, and what stops it."""
 
     def __init__(self, handler: Any, options: dict[str, Any]) -> None:
@@ -74,12 +74,12 @@ def cheroot_server(handler: Any, **options: Any) -> Any:
     pytest.importorskip("cheroot")
     from ws4py.server.cherootconnection import install
 
-    ours = _Application(handler, options)
-    server, stop = _start_cheroot(ours.app, ours.tls, install)
+    ours = Application(handler, options)
+    server, stop = start_cheroot(ours.app, ours.tls, install)
     return ours.served(server.bind_addr[1], stop)
 
 
-def _start_cheroot(app: Any, tls: Any, install: Callable[[Any], Any]) -> Any:
+def start_cheroot(app: Any, tls: Any, install: Callable[[Any], Any]) -> Any:
     from cheroot import wsgi
 
     from ws4py.server.cherootconnection import ContextAdapter
@@ -123,7 +123,7 @@ def cherrypy_server(handler: Any, **options: Any) -> Any:
     app = cherrypy.Application(Root(), "", {"/": {"tools.websocket.on": True, **config}})
     plugin = WebSocketPlugin(cherrypy.engine)
     plugin.start()
-    server, stop_server = _start_cheroot(app, tls, lambda server: None)
+    server, stop_server = start_cheroot(app, tls, lambda server: None)
 
     def stop() -> None:
         stopping = threading.Thread(target=plugin.stop, name="closing")
@@ -143,7 +143,7 @@ def werkzeug_server(handler: Any, **options: Any) -> Any:
         def log(self, *args: Any) -> None:
             pass
 
-    ours = _Application(handler, options)
+    ours = Application(handler, options)
     server = serving.make_server(
         "127.0.0.1", 0, ours.app, threaded=True, request_handler=Quiet, ssl_context=ours.tls
     )
@@ -168,9 +168,9 @@ def gunicorn_server(handler: Any, **options: Any) -> Any:
     from gunicorn.sock import create_sockets
     from gunicorn.workers.gthread import ThreadWorker
 
-    ours = _Application(handler, options)
+    ours = Application(handler, options)
 
-    class Application(BaseApplication):  # type: ignore[misc]
+    class Gunicorn(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             self.cfg.set("bind", "127.0.0.1:0")
             self.cfg.set("threads", 4)
@@ -184,7 +184,7 @@ def gunicorn_server(handler: Any, **options: Any) -> Any:
         def init_signals(self) -> None:
             pass
 
-    application = Application()
+    application = Gunicorn()
     log = Logger(application.cfg)
     sockets = create_sockets(application.cfg, log)
     worker = Worker(1, os.getppid(), sockets, application, 5, application.cfg, log)

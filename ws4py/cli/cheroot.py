@@ -16,6 +16,13 @@ from ws4py.websocket import WebSocket
 __all__ = ["Server"]
 
 
+class QuietServer(wsgi.Server):  # type: ignore[misc,unused-ignore]
+    """cheroot logs by itself, not by ``logging``; that somebody hangs up is not worth it."""
+
+    def error_log(self, *args: Any, **kwargs: Any) -> None:
+        """Say nothing."""
+
+
 class Server:
     """Listens from the moment it is made, and raises ``OSError`` when it cannot."""
 
@@ -29,8 +36,7 @@ class Server:
         config: Config,
     ) -> None:
         app = self.make_application(handler, config)
-        self.server: Any = wsgi.Server((host, port), app, request_queue_size=1024)
-        self.server.error_log = lambda *args, **kwargs: None  # who comes and goes is no error
+        self.server = QuietServer((host, port), app, request_queue_size=1024)
         if ssl is not None:
             self.server.ssl_adapter = ContextAdapter(ssl)
         install(self.server)

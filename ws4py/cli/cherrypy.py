@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import cherrypy
@@ -28,6 +29,8 @@ class Server(cheroot.Server):
     def make_application(self, handler: type[WebSocket], config: Config) -> Any:
         """One application with the tool switched on."""
         cherrypy.config.update({"environment": "embedded", "log.screen": False})
+        for log in (cherrypy.log.error_log, cherrypy.log.access_log):
+            log.setLevel(logging.WARNING)  # that all goes well the command says by itself
         cherrypy.tools.websocket = WebSocketTool()
         cherrypy.server.unsubscribe()
         cherrypy.engine.autoreload.unsubscribe()

@@ -36,9 +36,7 @@ class Server:
         config: Config,
     ) -> None:
         if ssl is not None:
-            raise Failure(
-                "over TLS gunicorn keeps a thread for each: put a proxy before it", USAGE
-            )
+            raise Failure("over TLS gunicorn keeps a thread for each: put a proxy before it", USAGE)
         target = f"{handler.__module__}:{handler.__qualname__}"
         self._app = f"ws4py.cli.gunicorn:make_application({target!r}, {bool(config.compression)})"
         self._listeners = listen_tcp(host, port, 1024, False)

@@ -95,6 +95,8 @@ class ContextAdapter(BuiltinSSLAdapter):  # type: ignore[misc,unused-ignore]
         super(BuiltinSSLAdapter, self).__init__("", "")
         self.context = context
 
-    def get_environ(self, sock: ssl.SSLSocket) -> dict[str, str]:
+    def get_environ(  # type: ignore[override,unused-ignore]
+        self, sock: ssl.SSLSocket
+    ) -> dict[str, str]:
         """What TLS adds to the environ of a request."""
         return {"wsgi.url_scheme": "https", "HTTPS": "on"}

@@ -24,10 +24,10 @@ from wsgiref.simple_server import WSGIServer as WSGIRefServer
 
 from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import DEFAULT
+from ws4py.runtime import is_secure
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
 from ws4py.server.wsgihosts import read_ahead
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
-from ws4py.transport import is_secure
 from ws4py.websocket import WebSocket
 
 __all__ = [
