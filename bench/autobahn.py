@@ -27,6 +27,8 @@ RUNS: dict[str, list[str] | None] = {
     "managed-poll": ["--backend", "managed", "--poller", "poll"],
     "threaded": ["--backend", "threaded"],
     "wsgiref": ["--backend", "wsgiref"],
+    "cherrypy": ["--backend", "cherrypy"],
+    "wsgi-gunicorn-gthread": ["--backend", "gunicorn"],
     "threadedclient": None,
 }
 

@@ -564,7 +564,8 @@ class PolledTransport(_SocketTransport):
 
     def _catch_up(self) -> None:
         ws = self.ws
-        if ws is not None and not self._ending:
+        # It may have been paused again: what is held is delivered when that is over, not before.
+        if ws is not None and not self._ending and not self._paused:
             ws.resume()
             if self.is_secure:
                 self.readable()

@@ -1382,7 +1382,8 @@ class TestOpening:
             assert ask(peer) == "ping?"
 
     @over_all_links
-    def test_half_a_handshake_delays_nobody(self, serve):
+    def test_half_a_handshake_delays_nobody(self, serve, backend):
+        backend.need("stalled heads")
         served = serve(echo())
         with contextlib.ExitStack() as stack:
             stalled = [stack.enter_context(served.connect()) for _ in range(30)]
@@ -1409,7 +1410,8 @@ class TestOpening:
             assert read_text(slow) == "in two halves"
 
     @over_tls
-    def test_half_a_tls_handshake_delays_nobody(self, serve):
+    def test_half_a_tls_handshake_delays_nobody(self, serve, backend):
+        backend.need("stalled TLS")
         served = serve(echo())
         with (
             RawClient.connect(served.address) as silent,
@@ -1569,7 +1571,9 @@ class TestOpening:
             ({"Sec-WebSocket-Extensions": "=;="}, 400),
         ],
     )
-    def test_a_bad_request_is_answered_as_such(self, serve, changes, status):
+    def test_a_bad_request_is_answered_as_such(self, serve, backend, changes, status):
+        if "Content-Length" in changes:
+            backend.need("bodies")
         handler = echo()
         served = serve(handler)
         changes = dict(changes)

@@ -62,7 +62,10 @@ SHARED = {
     "ws4py.client.proxy",
     "ws4py.client.reconnect",
     "ws4py.server",
+    "ws4py.server.caretaker",
+    "ws4py.server.cherootconnection",
     "ws4py.server.reactorserver",
+    "ws4py.server.wsgihosts",
     "ws4py.server.wsgiutils",
 }
 SECOND_NAMES = {"ws4py.server.tulipserver"}

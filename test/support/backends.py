@@ -20,6 +20,7 @@ from typing import Any
 from wsgiref.simple_server import make_server
 
 import pytest
+import wsgi_backends
 from gevent_backends import GEVENT_SERVER_CANNOT, gevent_client, gevent_server
 from rawpeer import RawClient, RawHead
 from sync_backends import sync_client
@@ -195,6 +196,12 @@ SERVERS = (
     ServerBackend("managed-select", managed(SelectPoller)),
     ServerBackend("threaded", _threaded),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
+    ServerBackend("wsgi-cheroot", wsgi_backends.cheroot_server, wsgi_backends.CHEROOT_CANNOT),
+    ServerBackend("cherrypy", wsgi_backends.cherrypy_server, wsgi_backends.CHERRYPY_CANNOT),
+    ServerBackend("wsgi-werkzeug", wsgi_backends.werkzeug_server, wsgi_backends.CHEROOT_CANNOT),
+    ServerBackend(
+        "wsgi-gunicorn-gthread", wsgi_backends.gunicorn_server, wsgi_backends.GUNICORN_CANNOT
+    ),
     ServerBackend("gevent", functools.partial(gevent_server, Served), GEVENT_SERVER_CANNOT),
 )
 

@@ -104,7 +104,7 @@ def dial(
     uri: Uri,
     deadline: Deadline,
     ssl_options: Mapping[str, Any] | None = None,
-    network: Network = Network(),  # noqa: B008 (it is frozen)
+    network: Network = Network(),
 ) -> Any:
     """A connected socket to where ``uri`` points, TLS established if it is secure.
 
