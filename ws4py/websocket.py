@@ -80,7 +80,7 @@ class Endpoint:
     def resume(self) -> None:
         """Deliver what was received before. The driving thread only."""
         with self.transport.lock:
-            message = self.stream.next_event()
+            message = None if self.stream.held else self.stream.next_event()
         self._deliver_from(message)
 
     def _deliver_from(self, message: Message | None) -> None:
@@ -93,8 +93,10 @@ class Endpoint:
                 break
             lock.acquire()
             try:
+                if stream.held:
+                    break  # what is left is delivered when it is wanted
                 if stream.owed() > stream.high_water and transport.pause():
-                    break  # what is left is delivered when the peer has read
+                    break  # ... or when the peer has read
                 message = stream.next_event()
             finally:
                 lock.release()
