@@ -12,6 +12,7 @@ cdef class Endpoint:
     cdef public object server_terminated
     cdef public object sock
     cdef public object stream
+    cdef public bint write_through
 
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
     cpdef data_received(self, data)

@@ -43,13 +43,22 @@ class Endpoint:
     The half of ``WebSocket`` that the compiled build knows by its types; nothing else is here.
     """
 
-    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock", "stream")
+    __slots__ = (
+        "_transport",
+        "client_terminated",
+        "server_terminated",
+        "sock",
+        "stream",
+        "write_through",
+    )
 
     _transport: Transport | None
     client_terminated: bool
     server_terminated: bool
     sock: Any
     stream: Stream
+    #: What is sent is written at once, even where it could wait for the end of the turn.
+    write_through: bool
 
     @property
     def transport(self) -> Transport:
@@ -154,7 +163,9 @@ class Endpoint:
 
     def _hook_failed(self, hook: str) -> None:
         """An error in the user's code harms its own connection only."""
-        name = f"{type(self).__name__}.{hook}()"
+        self._user_failed(f"{type(self).__name__}.{hook}()")
+
+    def _user_failed(self, name: str) -> None:
         error = sys.exc_info()[1]
         if self.stream.state is not OPEN and isinstance(error, ConnectionClosed):
             # The end came while it was about to send: no fault of anybody's.
@@ -201,7 +212,7 @@ class Endpoint:
             if not self._admitted(transport):
                 return
             stream.send_message(data, binary, compress)
-            transport.flush(self)
+            transport.flush(self, self.write_through)
         finally:
             lock.release()
         if stream.unsent and self._policy(transport) == "block":
@@ -233,7 +244,7 @@ class Endpoint:
                 self.stream.send_ping(message.data)
             else:
                 self.stream.send_pong(message.data)
-            transport.flush(self)
+            transport.flush(self, self.write_through)
 
     def _send_fragments(
         self, items: Iterator[Payload], binary: bool, compress: bool | None
@@ -315,6 +326,7 @@ class WebSocket(Endpoint):
         # All of it, because calling __init__ again is how programs reconnect.
         self.stream = Stream(always_mask=self._client, expect_masking=not self._client)
         self._transport = None
+        self.write_through = False
         self.__dict__.pop("_blocking", None)
         self._local_address: Any = None
         self._peer_address: Any = None
@@ -429,25 +441,34 @@ class WebSocket(Endpoint):
 
     def terminate(self) -> None:
         """End it now: ``closed()`` if that was not called yet, then the socket. Any thread."""
-        transport = self._transport_or_none()
-        if transport is None:
-            self._ended = True
+        info = self._begin_end()
+        if info is None:
             return
-        with transport.lock:
-            if self._ended:
-                return
-            self._ended = True
-            self.stream.receive_eof()
-            info = self.stream.close_info
-        assert info is not None
         try:
             self.closed(info.code, info.reason)
         except Exception:
             logger.exception("error in %s.closed() of %r", type(self).__name__, self)
         finally:
-            self.client_terminated = self.server_terminated = True
-            self.close_connection()
-            self.environ = None
+            self._finish_end()
+
+    def _begin_end(self) -> CloseInfo | None:
+        """The close report, for the first who asks; he calls ``closed()``."""
+        transport = self._transport_or_none()
+        if transport is None:
+            self._ended = True
+            return None
+        with transport.lock:
+            if self._ended:
+                return None
+            self._ended = True
+            self.stream.receive_eof()
+            return self.stream.close_info
+
+    def _finish_end(self) -> None:
+        """``closed()`` has returned."""
+        self.client_terminated = self.server_terminated = True
+        self.close_connection()
+        self.environ = None
 
     def close_connection(self) -> None:
         """Close the socket without a closing handshake. Any thread.

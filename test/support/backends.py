@@ -7,6 +7,7 @@ reason; tests that need it skip with that reason. Nothing here knows what is tes
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -18,6 +19,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import make_server
 
+import asyncio_backends
 import pytest
 from rawpeer import RawClient, RawHead
 from waiting import TIMEOUT, wait_for
@@ -191,6 +193,8 @@ SERVERS = (
     ServerBackend("managed-poll", managed(PollPoller)),
     ServerBackend("managed-select", managed(SelectPoller)),
     ServerBackend("threaded", _threaded),
+    ServerBackend("asyncio", asyncio_backends.server(asyncio.new_event_loop)),
+    ServerBackend("uvloop", asyncio_backends.server(asyncio_backends.new_uvloop)),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
 )
 
@@ -306,6 +310,8 @@ _OPENED_IN_CONNECT = {
 
 CLIENTS = (
     ClientBackend("threaded", _threaded_client),
+    ClientBackend("asyncio", asyncio_backends.client(asyncio.new_event_loop)),
+    ClientBackend("uvloop", asyncio_backends.client(asyncio_backends.new_uvloop)),
     ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),

@@ -16,7 +16,17 @@ from typing import Any
 from ws4py.exc import ConnectionTimeout
 from ws4py.protocol.uri import Uri
 
-__all__ = ["Deadline", "dial", "make_ssl_context"]
+__all__ = [
+    "Deadline",
+    "dial",
+    "explained",
+    "is_literal",
+    "make_ssl_context",
+    "new_unix_socket",
+    "no_address",
+    "tls_error",
+    "wrap_tls",
+]
 
 #: What may stand in ``ssl_options`` besides what goes to the context.
 _WRAP_OPTIONS = ("server_hostname", "suppress_ragged_eofs")
@@ -79,16 +89,21 @@ def dial(uri: Uri, deadline: Deadline, ssl_options: Mapping[str, Any] | None = N
         raise
 
 
-def _dial_unix(uri: Uri, deadline: Deadline) -> socket.socket:
+def new_unix_socket(path: str) -> socket.socket:
+    """A socket for a path; raises ``OSError`` where there are none."""
     if not hasattr(socket, "AF_UNIX"):
-        raise OSError(f"no Unix sockets on this platform: cannot connect to {uri.unix_path}")
+        raise OSError(f"no Unix sockets on this platform: cannot connect to {path}")
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def _dial_unix(uri: Uri, deadline: Deadline) -> socket.socket:
     assert uri.unix_path is not None
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = new_unix_socket(uri.unix_path)
     try:
         _connect(sock, uri.unix_path, deadline.left("connecting"), deadline)
     except OSError as exc:
         sock.close()
-        raise _explained(exc, str(uri.unix_path)) from exc
+        raise explained(exc, uri.unix_path) from exc
     return sock
 
 
@@ -117,7 +132,7 @@ def _dial_tcp(uri: Uri, deadline: Deadline) -> socket.socket:
     if isinstance(failure, ConnectionTimeout):
         raise failure
     assert failure is not None
-    raise _explained(failure, deadline.address) from failure
+    raise explained(failure, deadline.address) from failure
 
 
 def _connect(sock: socket.socket, address: Any, timeout: float | None, deadline: Deadline) -> None:
@@ -139,7 +154,7 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
         except OSError as exc:
             failed.append(exc)
 
-    if deadline.seconds is None or _is_literal(host):
+    if deadline.seconds is None or is_literal(host):
         look_up()
     else:
         thread = threading.Thread(target=look_up, name="ws4py-lookup", daemon=True)
@@ -149,15 +164,20 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
             raise deadline.missed("the name look-up")
     if failed or not found:
         cause = failed[0] if failed else OSError(f"no address for {host}")
-        raise type(cause)(
-            cause.errno,
-            f"could not find the host {host!r} of {deadline.address} ({cause.strerror or cause}): "
-            "is the name spelled right, and is the network up?",
-        ) from cause
+        raise no_address(cause, host, deadline) from cause
     return found
 
 
-def _is_literal(host: str) -> bool:
+def no_address(cause: OSError, host: str, deadline: Deadline) -> OSError:
+    """The error of a name look-up, saying what to do."""
+    return type(cause)(
+        cause.errno,
+        f"could not find the host {host!r} of {deadline.address} ({cause.strerror or cause}): "
+        "is the name spelled right, and is the network up?",
+    )
+
+
+def is_literal(host: str) -> bool:
     """Whether the name is an address already, so that nobody has to be asked."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):
@@ -166,8 +186,8 @@ def _is_literal(host: str) -> bool:
     return False
 
 
-def _explained(exc: OSError, address: str) -> OSError:
-    """The same error, saying where and what to do."""
+def explained(exc: OSError, address: str) -> OSError:
+    """The same error of connecting, saying where and what to do."""
     advice = "is the server running, and on this port?"
     if isinstance(exc, FileNotFoundError):
         advice = "there is no such socket: is the server running?"
@@ -229,18 +249,35 @@ def _pin_version(context: ssl.SSLContext, protocol: Any) -> None:
 
 
 def _start_tls(sock: socket.socket, uri: Uri, deadline: Deadline, options: dict[str, Any]) -> Any:
+    sock.settimeout(deadline.left("the TLS handshake"))
+    tls = wrap_tls(sock, uri, options)
+    try:
+        tls.do_handshake()
+    except TimeoutError:
+        tls.close()
+        raise deadline.missed("the TLS handshake") from None
+    except ssl.SSLError as exc:
+        tls.close()
+        raise tls_error(exc, uri, deadline) from exc
+    except BaseException:
+        tls.close()
+        raise
+    return tls
+
+
+def wrap_tls(sock: socket.socket, uri: Uri, options: Mapping[str, Any]) -> ssl.SSLSocket:
+    """TLS around a connected socket, its handshake still to be done."""
     context = make_ssl_context(options)
     extra = {name: options[name] for name in _WRAP_OPTIONS if name in options}
     extra.setdefault("server_hostname", uri.host)
-    sock.settimeout(deadline.left("the TLS handshake"))
-    try:
-        return context.wrap_socket(sock, **extra)
-    except TimeoutError:
-        raise deadline.missed("the TLS handshake") from None
-    except ssl.SSLError as exc:
-        if exc.reason not in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
-            raise
-        plain = str(uri).replace("wss", "ws", 1)
-        raise ssl.SSLError(
-            exc.errno, f"{deadline.address} does not answer with TLS: did you mean {plain}?"
-        ) from exc
+    return context.wrap_socket(sock, do_handshake_on_connect=False, **extra)
+
+
+def tls_error(exc: ssl.SSLError, uri: Uri, deadline: Deadline) -> ssl.SSLError:
+    """The error of a TLS handshake, saying what to do if the server does not speak TLS."""
+    if exc.reason not in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        return exc
+    plain = str(uri).replace("wss", "ws", 1)
+    return ssl.SSLError(
+        exc.errno, f"{deadline.address} does not answer with TLS: did you mean {plain}?"
+    )
