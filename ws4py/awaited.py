@@ -238,10 +238,9 @@ class Awaited(WebSocket):
         """
         data = message.encode() if isinstance(message, str) else message
         data = data or os.urandom(4)
-        loop = asyncio.get_running_loop()
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         super().ping(data)
-        pong: asyncio.Future[float] = loop.create_future()
-        self._pings.append((data, loop.time(), pong))
+        self._pings.append((data, self.stream.clock(), pong))
         return pong
 
     def close(  # type: ignore[override]
@@ -287,7 +286,7 @@ class Awaited(WebSocket):
         known = [index for index, ping in enumerate(self._pings) if ping[0] == pong.data]
         if not known:
             return
-        now = asyncio.get_running_loop().time()
+        now = self.stream.clock()
         answered = self._pings[: known[0] + 1]
         del self._pings[: known[0] + 1]
         for _, sent_at, waiting in answered:

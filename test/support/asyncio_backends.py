@@ -35,8 +35,9 @@ def server(new_loop: Callable[[], Any]) -> Callable[..., Any]:
 
         def stop() -> None:
             server.close()
-            thread.call(server.wait_closed())
-            thread.stop()
+            if thread.is_alive():
+                thread.call(server.wait_closed())
+                thread.stop()
 
         address = server.port if server.port is not None else server.addresses[0]
         return Served(address, stop, server.broadcast)

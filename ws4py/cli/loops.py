@@ -42,9 +42,13 @@ class LoopThread:
         """Run a coroutine there and wait for what it gives."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
+    def is_alive(self) -> bool:
+        """Whether it was not stopped yet."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End the loop and wait for its thread."""
-        if self._thread.is_alive():
+        if self.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join()
 

@@ -219,7 +219,10 @@ class LoopClient(WebSocketBaseClient):
         #: The loop that drives it, from ``connect()`` on.
         self.loop: asyncio.AbstractEventLoop | None = None
         self._wanted = False  # connect() was called where no loop ran
+        # Set unless there is or will be a connection. Each has its own: in closed() the next may
+        # begin, with a call of __init__ before connect().
         self._over = asyncio.Event()
+        self._over.set()
         self._hook_task: asyncio.Task[None] | None = None
 
     def connect(self) -> Awaitable[None]:  # type: ignore[override]
@@ -228,6 +231,7 @@ class LoopClient(WebSocketBaseClient):
         Raises then what ``WebSocketBaseClient.connect`` raises. Where no loop runs yet it is
         begun by awaiting it, or by ``run_forever()``.
         """
+        self._over = asyncio.Event()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -240,7 +244,8 @@ class LoopClient(WebSocketBaseClient):
             raise RuntimeError(f"{self!r} is connected already")
         self._wanted = False
         self.loop = asyncio.get_running_loop()
-        self._over.clear()
+        if self._over.is_set():
+            self._over = asyncio.Event()
         config = self.config or DEFAULT
         deadline = Deadline(config.open_timeout, self.url)
         handshake = self._new_handshake()
@@ -260,17 +265,16 @@ class LoopClient(WebSocketBaseClient):
     def _new_transport(self) -> Transport:
         assert self.loop is not None
         transport = PolledTransport(self.sock, reactor_of(self.loop))
-        transport.on_end = self._gone
+        over = self._over
+        transport.on_end = lambda ws: over.set()
         return transport
-
-    def _gone(self, ws: Any) -> None:
-        self._over.set()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over and ``closed()`` has returned."""
-        await self._over.wait()
-        if self._hook_task is not None:
-            await asyncio.wait({self._hook_task})
+        while not self._over.is_set():
+            await self._over.wait()
+            if self._hook_task is not None:
+                await asyncio.wait({self._hook_task})
 
     def run_forever(self) -> None:
         """Connect if that is still to be done, and wait until ``closed()`` has returned.
