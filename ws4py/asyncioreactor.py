@@ -333,7 +333,10 @@ class StreamTransport(PolledTransport):
             super().flush(ws, now)
         elif not self._dirty:
             self._dirty = True
-            self.reactor.call_soon(self.write_dirty)
+            self.reactor.call_soon(self._write_soon)
+
+    def _write_soon(self) -> None:
+        self.write_dirty()
 
     def _write(self, ws: Driven) -> bool:
         stream = ws.stream
