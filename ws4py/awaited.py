@@ -23,7 +23,9 @@ from typing import Any
 
 from ws4py.exc import ConnectionClosed
 from ws4py.messaging import Message, PongControlMessage
+from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.connection import OPEN, CloseInfo
+from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.transport import PolledTransport
 from ws4py.websocket import Payload, WebSocket, to_bytes
 
@@ -64,17 +66,27 @@ class Awaited(WebSocket):
     ``Config.receive_queue``; when it is full the peer is no longer read from.
     """
 
+    _most = DEFAULT.receive_queue
+    _most_bytes = DEFAULT.receive_queue_size
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: Set when the connection is over, for handlers that only send.
         self.closed_event = asyncio.Event()
         self.write_through = True
         self._leaving = False  # close() was called: nobody waits for more messages
+        self._full = False
         self._received: deque[Message] = deque()
         self._received_size = 0
         self._receiver: asyncio.Future[None] | None = None
         self._senders: list[asyncio.Future[None]] = []
         self._pings: list[tuple[bytes, float, asyncio.Future[float]]] = []
+
+    def setup(self, config: Config, deflate: PerMessageDeflate | None = None) -> None:
+        """Take over what the opening handshake knows."""
+        super().setup(config, deflate)
+        self._most = config.receive_queue
+        self._most_bytes = config.receive_queue_size
 
     # -- receiving -------------------------------------------------------------------------
 
@@ -95,7 +107,7 @@ class Awaited(WebSocket):
         self._received_size -= len(data)
         if not received:
             self.write_through = True
-        if self.stream.held and not self._is_full(2):
+        if self._full and not self._is_full(2):
             self._let_in()
         return str(message) if message.is_text else data
 
@@ -128,14 +140,13 @@ class Awaited(WebSocket):
 
     def _is_full(self, share: int = 1) -> bool:
         """Whether the queue holds a ``share``-th of what it may."""
-        config = self.stream.config
         return (
-            len(self._received) * share >= config.receive_queue
-            or self._received_size * share >= config.receive_queue_size
+            len(self._received) * share >= self._most
+            or self._received_size * share >= self._most_bytes
         )
 
     def _let_in(self) -> None:
-        self.stream.held = False
+        self._full = self.stream.held = False
         if self._transport is not None:
             self._transport.proceed()
 
@@ -154,14 +165,16 @@ class Awaited(WebSocket):
         Raises ``ConnectionClosed`` unless the connection is open, ``ValueError`` or
         ``TypeError`` for what cannot be sent.
         """
-        if isinstance(payload, AsyncIterable | Iterator):
+        kind = type(payload)
+        if kind is not str and kind is not bytes and isinstance(payload, AsyncIterable | Iterator):
             return self._send_pieces(payload, binary, compress)
+        whole: Any = payload
         stream = self.stream
         if stream.owed() > stream.high_water and self._may_wait():
-            return self._send_later(payload, binary, compress)
+            return self._send_later(whole, binary, compress)
         if binary is None:
-            binary = not isinstance(payload, str)
-        super().send(payload, binary, compress)
+            binary = kind is not str and not isinstance(payload, str)
+        super().send(whole, binary, compress)
         if stream.owed() > stream.high_water and self._may_wait():
             return Later(self._room)
         return DONE  # type: ignore[no-any-return]
@@ -252,7 +265,7 @@ class Awaited(WebSocket):
         """
         self._leaving = True
         super().close(code, reason)
-        if self.stream.held:
+        if self._full:
             self._let_in()
         return Later(self.wait_closed)
 
@@ -270,13 +283,15 @@ class Awaited(WebSocket):
 
     def received_message(self, message: Message) -> None:
         """Into the queue."""
-        if self._leaving and self._is_full():
+        received = self._received
+        size = self._received_size + len(message.data)
+        if received and self._leaving and self._is_full():
             return  # nobody reads on, and it may be for ever that somebody writes
-        self._received.append(message)
-        self._received_size += len(message.data)
+        received.append(message)
+        self._received_size = size
         self.write_through = False
-        if self._is_full() and not self._leaving:
-            self.stream.held = True
+        if len(received) >= self._most or size >= self._most_bytes:
+            self._full = self.stream.held = not self._leaving
         receiver = self._receiver
         if receiver is not None and not receiver.done():
             receiver.set_result(None)
