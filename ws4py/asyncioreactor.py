@@ -330,7 +330,7 @@ class StreamTransport(PolledTransport):
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write now or when the hook returns; other threads leave it to the loop's."""
         if self.reactor.in_thread():
-            super().flush(ws, now)
+            PolledTransport.flush(self, ws, now)  # Cython knows no bare super() here
         elif not self._dirty:
             self._dirty = True
             self.reactor.call_soon(self._write_soon)

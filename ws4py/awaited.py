@@ -35,27 +35,57 @@ Handler = Callable[["HandledWebSocket"], Coroutine[Any, Any, object]]
 Pieces = Iterator[Payload] | AsyncIterable[Payload]
 
 
-class _Done:
+class _Done(Coroutine[Any, Any, None]):
     """Nothing to wait for: awaiting it costs no turn of the loop."""
 
     __slots__ = ()
 
-    def __await__(self) -> Iterator[Any]:
-        return iter(())
+    def __await__(self) -> Generator[Any, Any, None]:
+        return NOTHING  # type: ignore[no-any-return]
+
+    def send(self, value: Any) -> Any:
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        raise error[-1] if isinstance(error[-1], BaseException) else error[0]
+
+    def close(self) -> None:
+        pass
 
 
-class Later:
-    """Something to wait for that need not be waited for."""
+class Later(Coroutine[Any, Any, Any]):
+    """A coroutine that need not be awaited: it begins when it is."""
 
-    __slots__ = ("_start",)
+    __slots__ = ("_coroutine", "_start")
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self._start = start
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
+
+    def _begun(self) -> Coroutine[Any, Any, Any]:
+        if self._coroutine is None:
+            self._coroutine = self._start()
+        return self._coroutine
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._start().__await__()
+        return self._begun().__await__()
+
+    def send(self, value: Any) -> Any:
+        """As of any coroutine."""
+        return self._begun().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As of any coroutine."""
+        return self._begun().throw(*error)
+
+    def close(self) -> None:
+        """As of any coroutine."""
+        if self._coroutine is not None:
+            self._coroutine.close()
 
 
+#: An iterator at its end; it has no state that could be shared.
+NOTHING: Any = iter(())
 DONE: Any = _Done()
 
 

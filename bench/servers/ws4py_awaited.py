@@ -27,9 +27,12 @@ async def broadcast(ws) -> None:
         server.broadcast(message)
 
 
+handler = echo if ECHO else sink if SINK else broadcast
+
+
 async def main() -> None:
     global server
-    server = await serve(ECHO and echo or SINK and sink or broadcast, "127.0.0.1", PORT)
+    server = await serve(handler, "127.0.0.1", PORT)
     await asyncio.Event().wait()
 
 
