@@ -14,5 +14,6 @@ cdef class AsyncioReactor(SocketReactor):
     cpdef bint _inside(self) except -1
 
 cdef class StreamTransport(PolledTransport):
+    cdef public list _blocked
     cdef public bint _full
     cdef public object stream_transport

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ logger = logging.getLogger("ws4py")
 #: Alarms are about seconds. Loops that count in milliseconds may come a moment too early, and
 #: shall not be asked over and over.
 SHORTEST_WAIT = 0.001
+#: What an asyncio transport gives at a time when there is a flood of it.
+LARGE_READ = 65536
 
 
 def reactor_of(loop: asyncio.AbstractEventLoop) -> AsyncioReactor:
@@ -254,7 +257,7 @@ class StreamTransport(PolledTransport):
     ``resume_writing``), and lets go of everything else.
     """
 
-    __slots__ = ("_full", "stream_transport")
+    __slots__ = ("_blocked", "_full", "stream_transport")
 
     def __init__(self, transport: asyncio.Transport, reactor: AsyncioReactor) -> None:
         _SocketTransport.__init__(self, transport.get_extra_info("socket"))
@@ -262,6 +265,7 @@ class StreamTransport(PolledTransport):
         self.stream_transport = transport
         self._fd = -1
         self._full = False
+        self._blocked: list[threading.Event] = []  # threads that wait until the peer has read
         self._begin(reactor)
         # To be told when all is written, and not before.
         transport.set_write_buffer_limits(0)
@@ -295,6 +299,14 @@ class StreamTransport(PolledTransport):
             ws.data_received(data)
         finally:
             self._delivering = False
+        if len(data) >= LARGE_READ and not self._paused:
+            # There may be more at once, and uvloop would go on with it: let the others have a turn.
+            with self.lock:
+                self.pause()
+            self.reactor.call_soon(self._let_others)
+
+    def _let_others(self) -> None:
+        self.proceed()
 
     def eof_received(self) -> bool:
         """The peer will send no more; whether the transport has to stay open."""
@@ -349,12 +361,22 @@ class StreamTransport(PolledTransport):
             self._full = stream.unsent > 0
         return not self._full
 
-    def wait_sent(self, ws: Driven) -> None:
-        """Whoever may wait is on another thread, and the loop tells nobody there: go on."""
+    def write(self, ws: Driven) -> None:
+        """Write what the asyncio transport takes. Lock held."""
+        PolledTransport.write(self, ws)
+        if self._blocked and (self._ending or ws.stream.owed() <= ws.stream.high_water // 2):
+            for event in self._blocked:
+                event.set()
+            self._blocked.clear()
 
-    def may_block(self) -> bool:
-        """Nobody can wait for an asyncio transport."""
-        return False
+    def wait_sent(self, ws: Driven) -> None:
+        """Wait, without the lock, until the peer has read half or is gone."""
+        event = threading.Event()
+        with self.lock:
+            if self._ending or ws.stream.owed() <= ws.stream.high_water:
+                return
+            self._blocked.append(event)
+        event.wait()  # the end is written, too, and comes in time: the connection's deadlines
 
     def _half_close(self) -> None:
         if not self._eof_sent and self.stream_transport.can_write_eof():
@@ -380,6 +402,8 @@ class StreamTransport(PolledTransport):
             self.reactor.call_soon(self._hang_up)
         with self.lock:
             self._end_soon()
+            for event in self._blocked:
+                event.set()
 
     def _hang_up(self) -> None:
         if self._full:

@@ -10,7 +10,7 @@ import pytest
 
 from ws4py.cli.loops import LoopThread
 from ws4py.client import asyncioclient
-from ws4py.server import asyncioserver
+from ws4py.server import asyncioserver, tulipserver
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
@@ -43,6 +43,59 @@ def server(new_loop: Callable[[], Any]) -> Callable[..., Any]:
         return Served(address, stop, server.broadcast)
 
     return start
+
+
+def protocol(new_loop: Callable[[], Any]) -> Callable[..., Any]:
+    """The 0.6 protocol under ``loop.create_server()``; the orderly end is done here."""
+
+    def start(handler: Any, **options: Any) -> Any:
+        from backends import Served
+
+        made: list[Any] = []
+        context, path = options.pop("ssl", None), options.pop("unix_path", None)
+        thread = LoopThread(new_loop)
+
+        def new_protocol() -> Any:
+            made.append(tulipserver.WebSocketProtocol(handler, **options))
+            return made[-1]
+
+        async def listen() -> Any:
+            loop = asyncio.get_running_loop()
+            if path is not None:
+                return await loop.create_unix_server(new_protocol, path, ssl=context)
+            return await loop.create_server(new_protocol, "127.0.0.1", 0, ssl=context)
+
+        async def dismiss(server: Any) -> None:
+            server.close()
+            for each in made:
+                if each.ws is not None and not each.ws.terminated:
+                    each.ws.close(1001, "Server is shutting down")
+            end = asyncio.get_running_loop().time() + 5
+            while any(each.ws is not None and not each.ws.terminated for each in made):
+                await asyncio.sleep(0.01)  # nobody tells
+                assert asyncio.get_running_loop().time() < end
+            for each in made:
+                if hasattr(each, "transport"):  # else its TLS handshake is not done
+                    each.transport.abort()
+            await asyncio.sleep(0.01)  # uvloop closes its sockets a turn later
+
+        server = thread.call(listen())
+
+        def stop() -> None:
+            if thread.is_alive():
+                thread.call(dismiss(server))
+                thread.stop()
+
+        return Served(path or server.sockets[0].getsockname()[1], stop)
+
+    return start
+
+
+#: What the 0.6 protocol leaves to whoever calls ``loop.create_server()``.
+PROTOCOL_CANNOT = {
+    "broadcast": "it knows one connection",
+    "cutting handshakes": "the end of the server is up to its owner",
+}
 
 
 def client(new_loop: Callable[[], Any]) -> Callable[..., Any]:

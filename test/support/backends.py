@@ -195,6 +195,16 @@ SERVERS = (
     ServerBackend("threaded", _threaded),
     ServerBackend("asyncio", asyncio_backends.server(asyncio.new_event_loop)),
     ServerBackend("uvloop", asyncio_backends.server(asyncio_backends.new_uvloop)),
+    ServerBackend(
+        "protocol-asyncio",
+        asyncio_backends.protocol(asyncio.new_event_loop),
+        asyncio_backends.PROTOCOL_CANNOT,
+    ),
+    ServerBackend(
+        "protocol-uvloop",
+        asyncio_backends.protocol(asyncio_backends.new_uvloop),
+        asyncio_backends.PROTOCOL_CANNOT,
+    ),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
 )
 
