@@ -27,6 +27,8 @@ logger = logging.getLogger("ws4py")
 SHORTEST_WAIT = 0.001
 #: What an asyncio transport gives at a time when there is a flood of it.
 LARGE_READ = 65536
+#: Seconds that a peer has to end TLS when all else is said.
+TLS_FAREWELL = 1.0
 
 
 def reactor_of(loop: asyncio.AbstractEventLoop) -> AsyncioReactor:
@@ -336,7 +338,7 @@ class StreamTransport(PolledTransport):
 
     def _catch_up(self) -> None:
         ws = self.ws
-        if ws is not None and not self._ending:
+        if ws is not None and not self._ending and not self._paused:
             ws.resume()
 
     def flush(self, ws: Driven, now: bool = False) -> None:
@@ -406,7 +408,11 @@ class StreamTransport(PolledTransport):
                 event.set()
 
     def _hang_up(self) -> None:
+        transport = self.stream_transport
         if self._full:
-            self.stream_transport.abort()
-        else:
-            self.stream_transport.close()
+            transport.abort()
+        elif not transport.is_closing():
+            transport.close()
+            if self.is_secure:
+                # asyncio would wait for half a minute until the peer has said good-bye to TLS.
+                self.reactor.loop.call_later(TLS_FAREWELL, transport.abort)

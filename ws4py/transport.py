@@ -543,7 +543,7 @@ class PolledTransport(_SocketTransport):
 
     def _catch_up(self) -> None:
         ws = self.ws
-        if ws is not None and not self._ending:
+        if ws is not None and not self._ending and not self._paused:
             ws.resume()
             if self.is_secure:
                 self.readable()

@@ -45,6 +45,21 @@ def server(new_loop: Callable[[], Any]) -> Callable[..., Any]:
     return start
 
 
+class Protocol(tulipserver.WebSocketProtocol):
+    """Remembers when it was told of the end."""
+
+    lost: asyncio.Event | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self.lost = asyncio.Event()
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        assert self.lost is not None
+        self.lost.set()
+
+
 def protocol(new_loop: Callable[[], Any]) -> Callable[..., Any]:
     """The 0.6 protocol under ``loop.create_server()``; the orderly end is done here."""
 
@@ -56,7 +71,7 @@ def protocol(new_loop: Callable[[], Any]) -> Callable[..., Any]:
         thread = LoopThread(new_loop)
 
         def new_protocol() -> Any:
-            made.append(tulipserver.WebSocketProtocol(handler, **options))
+            made.append(Protocol(handler, **options))
             return made[-1]
 
         async def listen() -> Any:
@@ -70,14 +85,12 @@ def protocol(new_loop: Callable[[], Any]) -> Callable[..., Any]:
             for each in made:
                 if each.ws is not None and not each.ws.terminated:
                     each.ws.close(1001, "Server is shutting down")
-            end = asyncio.get_running_loop().time() + 5
-            while any(each.ws is not None and not each.ws.terminated for each in made):
-                await asyncio.sleep(0.01)  # nobody tells
-                assert asyncio.get_running_loop().time() < end
             for each in made:
-                if hasattr(each, "transport"):  # else its TLS handshake is not done
-                    each.transport.abort()
-            await asyncio.sleep(0.01)  # uvloop closes its sockets a turn later
+                if each.lost is not None:  # else its TLS handshake is not done
+                    if each.ws is None:
+                        each.transport.abort()
+                    await asyncio.wait_for(each.lost.wait(), 5)
+            await asyncio.sleep(0)  # uvloop closes its sockets a turn later
 
         server = thread.call(listen())
 
