@@ -80,19 +80,14 @@ class HookTask:
                     continue
                 name, args = self._calls.popleft()
                 await self._run_hook(name, args)
+        except asyncio.CancelledError:
+            logger.warning("a hook of %r was cancelled: closed() is not called", ws)
+            raise
         finally:
             for name in (*HOOKS, "terminate"):
                 ws.__dict__.pop(name, None)
-            if self._over:
-                ws._finish_end()
-            else:
-                self._cut()
-
-    def _cut(self) -> None:
-        """The task was cancelled, and can run no ``closed()`` any more."""
-        logger.warning("a hook of %r was cancelled: closed() is not called", self.ws)
-        if self.ws._begin_end() is not None:
-            self.ws._finish_end()
+            ws._begin_end()  # nothing new, unless it was cancelled
+            ws._finish_end()
 
     async def _wait(self) -> None:
         """Until there is something to call; let the connection go on reading."""

@@ -16,4 +16,5 @@ cdef class AsyncioReactor(SocketReactor):
 cdef class StreamTransport(PolledTransport):
     cdef public list _blocked
     cdef public bint _full
+    cdef public object loop
     cdef public object stream_transport

@@ -32,7 +32,7 @@ TLS_FAREWELL = 1.0
 
 
 def reactor_of(loop: asyncio.AbstractEventLoop) -> AsyncioReactor:
-    """The one reactor of this loop, made when first asked for. The loop's thread."""
+    """The one reactor of this loop, made when first asked for. To be called on its thread."""
     reactor: AsyncioReactor | None = getattr(loop, "_ws4py_reactor", None)
     if reactor is None:
         reactor = AsyncioReactor(loop)
@@ -259,12 +259,13 @@ class StreamTransport(PolledTransport):
     ``resume_writing``), and lets go of everything else.
     """
 
-    __slots__ = ("_blocked", "_full", "stream_transport")
+    __slots__ = ("_blocked", "_full", "loop", "stream_transport")
 
     def __init__(self, transport: asyncio.Transport, reactor: AsyncioReactor) -> None:
         _SocketTransport.__init__(self, transport.get_extra_info("socket"))
         self.is_secure = transport.get_extra_info("sslcontext") is not None
         self.stream_transport = transport
+        self.loop = reactor.loop
         self._fd = -1
         self._full = False
         self._blocked: list[threading.Event] = []  # threads that wait until the peer has read
@@ -415,4 +416,4 @@ class StreamTransport(PolledTransport):
             transport.close()
             if self.is_secure:
                 # asyncio would wait for half a minute until the peer has said good-bye to TLS.
-                self.reactor.loop.call_later(TLS_FAREWELL, transport.abort)
+                self.loop.call_later(TLS_FAREWELL, transport.abort)

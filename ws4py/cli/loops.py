@@ -30,12 +30,10 @@ class LoopThread:
         self._thread.start()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
         finally:
-            asyncio.set_event_loop(None)
             self.loop.close()
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:

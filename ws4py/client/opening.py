@@ -283,11 +283,11 @@ class LoopClient(WebSocketBaseClient):
         through. Raises what connecting raises.
         """
         loop = self.loop
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("a loop runs already: await ws.wait_closed() instead")
         if self._wanted:
             asyncio.run(self._run())
         elif loop is not None and loop.is_running():
-            if reactor_of(loop).in_thread():
-                raise RuntimeError("the loop runs already: await ws.wait_closed() instead")
             asyncio.run_coroutine_threadsafe(self.wait_closed(), loop).result()
         elif loop is not None and not loop.is_closed():
             loop.run_until_complete(self.wait_closed())
