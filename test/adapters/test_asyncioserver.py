@@ -15,7 +15,7 @@ from backends import QUICK
 from hooks import Recorded
 from loops import over_loops, soon
 from rawpeer import RawClient, RawServer
-from running import ROOT, Program, environment
+from running import Program, environment
 
 from ws4py.asyncioreactor import AsyncioReactor, reactor_of
 from ws4py.client.asyncioclient import ClientConnection, WebSocketClient, connect
@@ -23,6 +23,7 @@ from ws4py.exc import ConnectionClosed, ConnectionTimeout, HandshakeError
 from ws4py.loopmanager import LoopManager
 from ws4py.protocol.handshake import Response
 from ws4py.reactor import Channel
+from ws4py.server import threadedserver
 from ws4py.server.asyncioserver import serve
 from ws4py.websocket import EchoWebSocket, WebSocket
 
@@ -85,7 +86,7 @@ def test_closing_says_1001_and_waits_for_the_handlers(run):
         server = await serve(handler, config=QUICK)
         clients = [await connect(url(server)) for _ in range(3)]
         await server.close()
-        assert ended == [1001] * 3 or len(ended) == 3
+        assert len(ended) == 3
         for ws in clients:
             await ws.wait_closed()
             assert ws.close_info.received == (1001, "Server is shutting down")
@@ -188,7 +189,6 @@ def test_sigterm_closes_everybody_and_exits_with_0(loop, tmp_path):
         peer.expect_eof()
     assert program.wait() == 0
     assert "good bye" in program.output
-    assert ROOT.exists()
 
 
 @over_loops
@@ -486,8 +486,8 @@ class Asker(Recorded, WebSocketClient):
 
 
 def test_a_plain_program_needs_run_forever_only():
-    with _echo_server() as there:
-        ws = Asker(there, config=QUICK)
+    with threadedserver.WebSocketServer(EchoWebSocket) as server:
+        ws = Asker(url(server), config=QUICK)
         ws.connect()
         ws.run_forever()
         assert ws.log.names == ["opened", "received_message", "closed"]
@@ -602,17 +602,3 @@ def test_verbs_before_connecting(run):
             await ws.ping()
 
     run(main())
-
-
-def _echo_server():
-    """A server on a thread, its URL."""
-    import contextlib
-
-    from ws4py.server.threadedserver import WebSocketServer
-
-    @contextlib.contextmanager
-    def running():
-        with WebSocketServer(EchoWebSocket) as server:
-            yield f"ws://127.0.0.1:{server.port}/"
-
-    return running()
