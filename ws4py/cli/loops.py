@@ -72,6 +72,14 @@ class Server:
         self._thread.stop()
 
 
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
 class UvloopServer(Server):
     """The same on uvloop."""
 
