@@ -35,6 +35,7 @@ MODULES: list[str] = [
     "ws4py.reactor",
     "ws4py.transport",
     "ws4py.websocket",
+    "ws4py.asyncioreactor",
 ]
 
 #: Annotations are for people and mypy; the compiler's types are in the ``.pxd`` files.

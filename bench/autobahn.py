@@ -20,8 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
-#: Name of a run: arguments for the server, or None for the client.
-RUNS: dict[str, list[str] | None] = {
+#: Name of a run: arguments for the server, or for a client the name of its backend.
+RUNS: dict[str, list[str] | str] = {
     "managed-epoll": ["--backend", "managed", "--poller", "epoll"],
     "managed-select": ["--backend", "managed", "--poller", "select"],
     "managed-poll": ["--backend", "managed", "--poller", "poll"],
@@ -29,7 +29,11 @@ RUNS: dict[str, list[str] | None] = {
     "wsgiref": ["--backend", "wsgiref"],
     "cherrypy": ["--backend", "cherrypy"],
     "wsgi-gunicorn-gthread": ["--backend", "gunicorn"],
-    "threadedclient": None,
+    "asyncio": ["--backend", "asyncio"],
+    "uvloop": ["--backend", "uvloop"],
+    "threadedclient": "threaded",
+    "asyncioclient": "asyncio",
+    "uvloopclient": "uvloop",
 }
 
 
@@ -60,10 +64,10 @@ def run_server(options: list[str], arguments: list[str], name: str) -> str:
         server.communicate()
 
 
-def run_client(arguments: list[str], name: str) -> str:
-    """The suite's line about our client."""
+def run_client(backend: str, arguments: list[str], name: str) -> str:
+    """The suite's line about one of our clients."""
     command = [sys.executable, str(HERE / "autobahn_client.py")]
-    return suite([*arguments, "--agent", name, "client", *command, "{url}", "{agent}"])
+    return suite([*arguments, "--agent", name, "client", *command, "{url}", "{agent}", backend])
 
 
 def suite(arguments: list[str]) -> str:
@@ -95,10 +99,9 @@ def main() -> int:
     bad = 0
     for name in options.names or RUNS:
         started = time.monotonic()
-        server = RUNS[name]
-        line = (
-            run_client(arguments, name) if server is None else run_server(server, arguments, name)
-        )
+        what = RUNS[name]
+        run = run_client if isinstance(what, str) else run_server
+        line = run(what, arguments, name)  # type: ignore[operator]
         print(f"{line} [{time.monotonic() - started:.0f} s]", flush=True)
         bad += " failed 0 " not in line
     return 1 if bad else 0

@@ -1,10 +1,11 @@
-"""The threaded client under the Autobahn suite: ``python autobahn_client.py URL AGENT``."""
+"""A client under the Autobahn suite: ``python autobahn_client.py URL AGENT [BACKEND]``."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from ws4py.client.threadedclient import WebSocketClient
+from ws4py.cli import backends
 from ws4py.messaging import Message
 from ws4py.protocol.config import Config
 
@@ -12,7 +13,7 @@ from ws4py.protocol.config import Config
 PATIENT = Config(close_timeout=5.0, ping_interval=None)
 
 
-class CaseCount(WebSocketClient):
+class CaseCount:
     """Asks how many cases there are."""
 
     count = 0
@@ -22,24 +23,31 @@ class CaseCount(WebSocketClient):
         self.count = int(str(message))
 
 
-class Echo(WebSocketClient):
+class Echo:
     """Echoes one case to its end."""
+
+    send: Any
 
     def received_message(self, message: Message) -> None:
         """Send it back as it came."""
         self.send(message)
 
 
-def main(url: str, agent: str) -> None:
+def run(hooks: type, base: type, url: str) -> Any:
+    """One connection, to its end."""
+    client: Any = type(hooks.__name__, (hooks, base), {})(url, config=PATIENT)
+    client.connect()
+    client.run_forever()
+    return client
+
+
+def main(url: str, agent: str, backend: str = "threaded") -> None:
     """Run every case."""
-    asker = CaseCount(f"{url}/getCaseCount", config=PATIENT)
-    asker.connect()
-    asker.run_forever()
-    for case in range(1, asker.count + 1):
-        client = Echo(f"{url}/runCase?case={case}&agent={agent}", config=PATIENT)
-        client.connect()
-        client.run_forever()
+    base = backends.load(backends.find(backend, "client"))
+    count = run(CaseCount, base, f"{url}/getCaseCount").count
+    for case in range(1, count + 1):
+        run(Echo, base, f"{url}/runCase?case={case}&agent={agent}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

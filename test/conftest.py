@@ -40,6 +40,16 @@ def alarm_clock() -> None:
     alarm()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def uvloop_pipe() -> None:
+    """libuv makes a pipe for signals with the first loop of a process and keeps it."""
+    try:
+        import uvloop
+    except ImportError:
+        return
+    uvloop.new_event_loop().close()
+
+
 @pytest.fixture(autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """A test that leaves a thread, or on Linux a socket, pipe or poller behind, fails.

@@ -51,7 +51,8 @@ _LAZY = {
     "Config": "ws4py.protocol.config",
     "Compression": "ws4py.protocol.config",
     "WebSocketManager": "ws4py.manager",
-    "serve": "ws4py.server.managedserver",
+    "connect": "ws4py.client.asyncioclient",
+    "serve": "ws4py.server.asyncioserver",
 }
 
 

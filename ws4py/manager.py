@@ -58,7 +58,6 @@ class WebSocketManager:
         with self.lock:
             if self._reactor is None:
                 self._reactor = SocketReactor(self._poller)
-                self._reactor.on_forget = self._forget
                 self._poller = None  # a stopped reactor takes its poller with it
             return self._reactor
 
@@ -174,6 +173,7 @@ class WebSocketManager:
     def adopt(self, ws: WebSocket) -> None:
         """Serve this websocket, whose ``opened()`` is taken care of."""
         transport = PolledTransport(ws.sock, self.reactor)
+        transport.on_end = self._forget
         blocking = ws._transport
         if isinstance(blocking, BlockingTransport):
             with blocking.lock:

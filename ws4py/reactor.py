@@ -344,15 +344,10 @@ class Reactor:
     """
 
     def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
-        if poller is None:
-            poller = best_poller()
-        elif not hasattr(poller, "wait"):
-            poller = LegacyPoller(poller)
-        self.poller: Poller = poller
+        self.poller: Poller
         # Past the poller's objects for each event, where that can be done.
-        direct = DIRECT_EPOLL and type(poller) is EPollPoller
-        self._epoll: int = poller.fileno() if direct else -1
-        self._ready = ReadyList() if direct else None
+        self._epoll = -1
+        self._ready: ReadyList | None = None
         patched()  # for this_thread()
         self.clock = clock
         self.running = False
@@ -364,6 +359,19 @@ class Reactor:
         self._sequence = itertools.count()
         self._alarm_lock = threading.Lock()
         self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._waker: _Waker
+        self._prepare(poller)
+
+    def _prepare(self, poller: Any) -> None:
+        """What waits, and what ends the wait. A reactor on somebody else's loop needs neither."""
+        if poller is None:
+            poller = best_poller()
+        elif not hasattr(poller, "wait"):
+            poller = LegacyPoller(poller)
+        self.poller = poller
+        if DIRECT_EPOLL and type(poller) is EPollPoller:
+            # Past the poller's objects for each event.
+            self._epoll, self._ready = poller.fileno(), ReadyList()
         self._waker = _Waker()
         self.register(self._waker.fileno(), self._waker)
 
@@ -413,7 +421,12 @@ class Reactor:
             channel.alarm_at = when
             heapq.heappush(self._alarms, (when, next(self._sequence), channel))
             first = self._alarms[0][2] is channel
-        if first and not self.in_thread():
+        if first:
+            self._sooner(when)
+
+    def _sooner(self, when: float) -> None:
+        """The next alarm is earlier than the one that was waited for."""
+        if not self.in_thread():
             self._waker.wake()
 
     def cancel_alarm(self, channel: Channel) -> None:

@@ -19,6 +19,8 @@ cdef class Transport(Channel):
     cpdef flush(self, Driven ws, bint now=*)
     cpdef wait_sent(self, Driven ws)
     cpdef bint pause(self) except -1
+    cpdef proceed(self)
+    cpdef write_dirty(self)
     cpdef close(self)
 
 cdef class _SocketTransport(Transport):
@@ -55,9 +57,9 @@ cdef class BlockingTransport(_SocketTransport):
 cdef class SocketReactor(Reactor):
     cdef public list dirty
     cdef public bytearray buffer
-    cdef public object on_forget
 
-    @cython.locals(dirty=list, batch=list, transport=PolledTransport)
+    cpdef soon(self, Transport transport)
+    @cython.locals(dirty=list, batch=list, transport=Transport)
     cpdef served(self)
 
 cdef class PolledTransport(_SocketTransport):
@@ -69,15 +71,16 @@ cdef class PolledTransport(_SocketTransport):
     cdef public int _interest
     cdef public bint _paused
     cdef public bint _tls_wants_write
+    cdef public object on_end
+    cdef public object on_room
     cdef public SocketReactor reactor
 
     @cython.locals(stream=Connection)
     cpdef flush(self, Driven ws, bint now=*)
-    @cython.locals(ws=Driven)
+    @cython.locals(ws=Driven, stream=Connection)
     cpdef bint _read(self) except -1
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)
     cpdef write(self, Driven ws)
-    cpdef write_dirty(self)
     cpdef _update_interest(self)
     cpdef _end_soon(self)

@@ -106,6 +106,12 @@ class Transport(Channel):
         """The peer does not read: stop reading from it, if that is possible. Lock held."""
         return False
 
+    def proceed(self) -> None:
+        """Whoever held the stream wants its messages again. The driving thread."""
+
+    def write_dirty(self) -> None:
+        """The hook has returned: write what it sent. For transports on a reactor."""
+
     def close(self) -> None:
         """Close the socket. Any thread; harmless when repeated."""
         raise NotImplementedError
@@ -495,10 +501,12 @@ class SocketReactor(Reactor):
 
     def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(poller, clock)
-        self.dirty: list[PolledTransport] = []
+        self.dirty: list[Transport] = []
         self.buffer = new_buffer()
-        #: Called on the reactor's thread with each websocket that has ended.
-        self.on_forget: Callable[[Any], object] | None = None
+
+    def soon(self, transport: Transport) -> None:
+        """Have this one write when the reactor has ``served()`` what it is at."""
+        self.dirty.append(transport)
 
     def served(self) -> None:
         """Write what the last hook sent."""
@@ -527,6 +535,8 @@ class PolledTransport(_SocketTransport):
         "_interest",
         "_paused",
         "_tls_wants_write",
+        "on_end",
+        "on_room",
         "reactor",
     )
 
@@ -534,7 +544,14 @@ class PolledTransport(_SocketTransport):
         super().__init__(sock, new_lock())
         sock.setblocking(False)
         self._fd = sock.fileno()
+        self._begin(reactor)
+
+    def _begin(self, reactor: SocketReactor) -> None:
         self.reactor = reactor
+        #: Called on the reactor's thread with the websocket when it has ended.
+        self.on_end: Callable[[Any], object] | None = None
+        #: Called there once, when the peer has read half of what it was owed, or has gone.
+        self.on_room: Callable[[], object] | None = None
         self._dirty = False
         self._delivering = False
         self._interest = READ
@@ -592,6 +609,11 @@ class PolledTransport(_SocketTransport):
         ws = self.ws
         if ws is None:
             return False
+        stream = ws.stream
+        if stream.held:
+            with self.lock:
+                self.pause()
+            return False
         error: OSError | None = None
         data: bytes | None
         try:
@@ -636,6 +658,25 @@ class PolledTransport(_SocketTransport):
         self._update_interest()
         return True
 
+    def proceed(self) -> None:
+        """Deliver and read again, unless the peer is to read first."""
+        ws = self.ws
+        if ws is None or self._ending:
+            return
+        with self.lock:
+            if self._paused:
+                self._go_on(ws)
+                self._update_interest()
+            elif ws.stream.has_input():
+                self.reactor.call_soon(self._catch_up)
+
+    def _go_on(self, ws: Driven) -> None:
+        """Read again if the peer has read enough and the messages are wanted. Lock held."""
+        stream = ws.stream
+        if stream.owed() <= stream.high_water // 2 and not stream.held:
+            self._paused = False
+            self.reactor.call_soon(self._catch_up)
+
     # Writing
 
     def may_block(self) -> bool:
@@ -649,7 +690,7 @@ class PolledTransport(_SocketTransport):
             # While this very connection's messages are delivered, the end of that writes.
             if not self._delivering and not self._dirty:
                 self._dirty = True
-                self.reactor.dirty.append(self)
+                self.reactor.soon(self)
             return
         self.write(ws)
 
@@ -671,13 +712,19 @@ class PolledTransport(_SocketTransport):
         if stream.want_abort or (done and stream.state is CLOSED):
             self._end_soon()
             return
-        if self._paused and stream.owed() <= stream.high_water // 2:
-            self._paused = False
-            self.reactor.call_soon(self._catch_up)
+        if self._paused:
+            self._go_on(ws)
+        if self.on_room is not None and stream.owed() <= stream.high_water // 2:
+            self._tell_room()
         self._update_interest()
         deadline = stream.deadline
         if deadline is not None and (self.alarm_at is None or deadline < self.alarm_at):
             self.reactor.set_alarm(self, deadline)
+
+    def _tell_room(self) -> None:
+        tell, self.on_room = self.on_room, None
+        if tell is not None:
+            self.reactor.call_soon(tell)
 
     def _send(self, data: bytes | memoryview, more: bool) -> int:
         if self.is_secure:
@@ -724,8 +771,13 @@ class PolledTransport(_SocketTransport):
 
     def ring(self) -> None:
         """The deadline; on the reactor's thread."""
-        if self.ws is not None:
-            self.ws.deadline_reached()
+        ws = self.ws
+        if ws is None or self._ending:
+            return
+        if ws.stream.held and wait_ready(self.sock, READ, 0):
+            with self.lock:
+                ws.stream.sign_of_life()  # it has spoken, and nobody had the time to listen
+        ws.deadline_reached()
 
     # The end
 
@@ -768,10 +820,11 @@ class PolledTransport(_SocketTransport):
         self.close()
         if self.alarm_at is not None:
             self.reactor.cancel_alarm(self)
-        if self.reactor.on_forget is not None:
-            self.reactor.on_forget(self.ws)
-        self.ws = None
+        ws, self.ws = self.ws, None
         self._rest = None
+        self._tell_room()
+        if self.on_end is not None and ws is not None:
+            self.on_end(ws)
 
 
 class Handshake(Protocol):

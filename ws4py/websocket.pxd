@@ -11,6 +11,7 @@ cdef class Endpoint(Driven):
     cdef public object client_terminated
     cdef public object server_terminated
     cdef public object sock
+    cdef public bint write_through
 
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
     cdef _data_received(self, data)

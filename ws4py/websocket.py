@@ -43,13 +43,15 @@ class Endpoint(Driven):
     The half of ``WebSocket`` that the compiled build knows by its types; nothing else is here.
     """
 
-    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock")
+    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock", "write_through")
 
     _transport: Transport | None
     client_terminated: bool
     server_terminated: bool
     sock: Any
     stream: Stream
+    #: What is sent is written at once, even where it could wait for the end of the turn.
+    write_through: bool
 
     @property
     def transport(self) -> Transport:
@@ -79,7 +81,7 @@ class Endpoint(Driven):
     def resume(self) -> None:
         """Deliver what was received before. The driving thread only."""
         with self.transport.lock:
-            message = self.stream.next_event()
+            message = None if self.stream.held else self.stream.next_event()
         self._deliver_from(message)
 
     def _deliver_from(self, message: Message | None) -> None:
@@ -92,8 +94,10 @@ class Endpoint(Driven):
                 break
             lock.acquire()
             try:
+                if stream.held:
+                    break  # what is left is delivered when it is wanted
                 if stream.owed() > stream.high_water and transport.pause():
-                    break  # what is left is delivered when the peer has read
+                    break  # ... or when the peer has read
                 message = stream.next_event()
             finally:
                 lock.release()
@@ -179,7 +183,9 @@ class Endpoint(Driven):
 
     def _hook_failed(self, hook: str) -> None:
         """An error in the user's code harms its own connection only."""
-        name = f"{type(self).__name__}.{hook}()"
+        self._user_failed(f"{type(self).__name__}.{hook}()")
+
+    def _user_failed(self, name: str) -> None:
         error = sys.exc_info()[1]
         if self.stream.state is not OPEN and isinstance(error, ConnectionClosed):
             # The end came while it was about to send: no fault of anybody's.
@@ -226,7 +232,7 @@ class Endpoint(Driven):
             if not self._admitted(transport):
                 return
             stream.send_message(data, binary, compress)
-            transport.flush(self)
+            transport.flush(self, self.write_through)
         finally:
             lock.release()
         if stream.unsent and self._policy(transport) == "block":
@@ -258,7 +264,7 @@ class Endpoint(Driven):
                 self.stream.send_ping(message.data)
             else:
                 self.stream.send_pong(message.data)
-            transport.flush(self)
+            transport.flush(self, self.write_through)
 
     def _send_fragments(
         self, items: Iterator[Payload], binary: bool, compress: bool | None
@@ -340,6 +346,7 @@ class WebSocket(Endpoint):
         # All of it, because calling __init__ again is how programs reconnect.
         self.stream = Stream(always_mask=self._client, expect_masking=not self._client)
         self._transport = None
+        self.write_through = False
         self.__dict__.pop("_blocking", None)
         self._local_address: Any = None
         self._peer_address: Any = None
@@ -454,25 +461,34 @@ class WebSocket(Endpoint):
 
     def terminate(self) -> None:
         """End it now: ``closed()`` if that was not called yet, then the socket. Any thread."""
-        transport = self._transport_or_none()
-        if transport is None:
-            self._ended = True
+        info = self._begin_end()
+        if info is None:
             return
-        with transport.lock:
-            if self._ended:
-                return
-            self._ended = True
-            self.stream.receive_eof()
-            info = self.stream.close_info
-        assert info is not None
         try:
             self.closed(info.code, info.reason)
         except Exception:
             logger.exception("error in %s.closed() of %r", type(self).__name__, self)
         finally:
-            self.client_terminated = self.server_terminated = True
-            self.close_connection()
-            self.environ = None
+            self._finish_end()
+
+    def _begin_end(self) -> CloseInfo | None:
+        """The close report, for the first who asks; he calls ``closed()``."""
+        transport = self._transport_or_none()
+        if transport is None:
+            self._ended = True
+            return None
+        with transport.lock:
+            if self._ended:
+                return None
+            self._ended = True
+            self.stream.receive_eof()
+            return self.stream.close_info
+
+    def _finish_end(self) -> None:
+        """``closed()`` has returned."""
+        self.client_terminated = self.server_terminated = True
+        self.close_connection()
+        self.environ = None
 
     def close_connection(self) -> None:
         """Close the socket without a closing handshake. Any thread.

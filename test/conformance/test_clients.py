@@ -828,7 +828,7 @@ class TestThreads:
 
     def test_closing_while_threads_send(self, meet):
         # Four threads are soon ahead of the peer: they wait for it, wherever that is a choice.
-        client, peer = meet(config=QUICK.replace(overflow="block"))
+        client, peer = meet(config=QUICK.replace(overflow="block", high_water=65536))
 
         def talk():
             while True:

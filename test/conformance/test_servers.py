@@ -1287,8 +1287,9 @@ class TestThreads:
                 each.result()
 
     def test_closing_while_threads_send(self, serve):
+        # Four threads are soon ahead of the peer: they wait for it, wherever that is a choice.
         handler = recorded(WebSocket)
-        served = serve(handler)
+        served = serve(handler, config=QUICK.replace(overflow="block", high_water=65536))
         with served.peer() as peer:
             ws = handler.next()
 

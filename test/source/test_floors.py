@@ -48,7 +48,11 @@ FLOORS = {
     "ws4py.transport": 2,
     "ws4py.websocket": 3,
     "ws4py.manager": 4,
-    "ws4py.async_websocket": 5,  # the 0.6 name of the asyncio server's WebSocket
+    "ws4py.asyncioreactor": 4,
+    "ws4py.asynchooks": 4,
+    "ws4py.awaited": 4,
+    "ws4py.loopmanager": 4,
+    "ws4py.async_websocket": 5,  # the WebSocket of 0.6's asyncio server
     "ws4py.__main__": 5,
 }
 #: Everything below these is on the top floor.
@@ -59,11 +63,13 @@ SHARED = {
     "ws4py.client",
     "ws4py.client.cookies",
     "ws4py.client.dial",
+    "ws4py.client.opening",
     "ws4py.client.proxy",
     "ws4py.client.reconnect",
     "ws4py.server",
     "ws4py.server.caretaker",
     "ws4py.server.cherootconnection",
+    "ws4py.server.opening",
     "ws4py.server.reactorserver",
     "ws4py.server.wsgihosts",
     "ws4py.server.wsgiutils",

@@ -7,6 +7,7 @@ reason; tests that need it skip with that reason. Nothing here knows what is tes
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -19,6 +20,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import make_server
 
+import asyncio_backends
 import pytest
 import wsgi_backends
 from gevent_backends import GEVENT_SERVER_CANNOT, gevent_client, gevent_server
@@ -195,6 +197,18 @@ SERVERS = (
     ServerBackend("managed-poll", managed(PollPoller)),
     ServerBackend("managed-select", managed(SelectPoller)),
     ServerBackend("threaded", _threaded),
+    ServerBackend("asyncio", asyncio_backends.server(asyncio.new_event_loop)),
+    ServerBackend("uvloop", asyncio_backends.server(asyncio_backends.new_uvloop)),
+    ServerBackend(
+        "protocol-asyncio",
+        asyncio_backends.protocol(asyncio.new_event_loop),
+        asyncio_backends.PROTOCOL_CANNOT,
+    ),
+    ServerBackend(
+        "protocol-uvloop",
+        asyncio_backends.protocol(asyncio_backends.new_uvloop),
+        asyncio_backends.PROTOCOL_CANNOT,
+    ),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
     ServerBackend("wsgi-cheroot", wsgi_backends.cheroot_server, wsgi_backends.CHEROOT_CANNOT),
     ServerBackend("cherrypy", wsgi_backends.cherrypy_server, wsgi_backends.CHERRYPY_CANNOT),
@@ -317,6 +331,8 @@ _OPENED_IN_CONNECT = {
 
 CLIENTS = (
     ClientBackend("threaded", _threaded_client),
+    ClientBackend("asyncio", asyncio_backends.client(asyncio.new_event_loop)),
+    ClientBackend("uvloop", asyncio_backends.client(asyncio_backends.new_uvloop)),
     ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hooks import recorded
 
+from ws4py.cli import loops
 from ws4py.client.threadedclient import WebSocketClient
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.server import managedserver, threadedserver
@@ -38,7 +39,11 @@ MESSAGES: tuple[str | bytes, ...] = (
 #: One message in fragments, the middle one empty.
 FRAGMENTS = ("Grü", "", "ße" * 3000)
 
-SERVERS = {"managed": managedserver.WebSocketServer, "threaded": threadedserver.WebSocketServer}
+SERVERS = {
+    "managed": managedserver.WebSocketServer,
+    "threaded": threadedserver.WebSocketServer,
+    "asyncio": loops.Server,
+}
 
 
 @dataclass(frozen=True)

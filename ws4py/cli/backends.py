@@ -75,10 +75,38 @@ BACKENDS = (
         extra="gunicorn",
     ),
     Backend(
+        "asyncio",
+        "server",
+        "ws4py.cli.loops:Server",
+        "one asyncio loop for all connections",
+    ),
+    Backend(
+        "uvloop",
+        "server",
+        "ws4py.cli.loops:UvloopServer",
+        "the same on uvloop",
+        needs="uvloop",
+        extra="speed",
+    ),
+    Backend(
         "threaded",
         "client",
         "ws4py.client.threadedclient:WebSocketClient",
         "a thread for the connection",
+    ),
+    Backend(
+        "asyncio",
+        "client",
+        "ws4py.cli.loops:Client",
+        "an asyncio loop",
+    ),
+    Backend(
+        "uvloop",
+        "client",
+        "ws4py.cli.loops:UvloopClient",
+        "the same on uvloop",
+        needs="uvloop",
+        extra="speed",
     ),
 )
 

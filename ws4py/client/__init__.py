@@ -16,7 +16,7 @@ from ws4py.client.dial import Deadline, Network, dial
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import ClientHandshake
 from ws4py.protocol.uri import Uri, parse_uri
-from ws4py.transport import BlockingTransport, drive_handshake
+from ws4py.transport import BlockingTransport, Transport, drive_handshake
 from ws4py.websocket import WebSocket
 
 __all__ = ["WebSocketBaseClient"]
@@ -135,11 +135,14 @@ class WebSocketBaseClient(WebSocket):
         self.protocols = [handshake.subprotocol.encode()] if handshake.subprotocol else []
         self.extensions = [name.encode() for name in handshake.extensions]
         # Made here and not when needed: several threads may be about to send.
-        self.transport = BlockingTransport(self.sock)
+        self.transport = self._new_transport()
         self.setup(config, handshake.deflate)
         if handshake.rest:
             # What came right behind the answer is delivered by whoever drives the connection.
             self.stream.receive_data(handshake.rest)
+
+    def _new_transport(self) -> Transport:
+        return BlockingTransport(self.sock)
 
     def handshake_ok(self) -> None:
         """The connection is open. Override it to start or choose what drives the socket."""

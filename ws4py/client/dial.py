@@ -17,7 +17,18 @@ from typing import Any
 from ws4py.exc import ConnectionTimeout
 from ws4py.protocol.uri import Uri
 
-__all__ = ["Deadline", "Network", "dial", "make_ssl_context"]
+__all__ = [
+    "Deadline",
+    "Network",
+    "dial",
+    "explained",
+    "is_literal",
+    "make_ssl_context",
+    "new_unix_socket",
+    "no_address",
+    "tls_error",
+    "wrap_tls",
+]
 
 #: What may stand in ``ssl_options`` besides what goes to the context.
 _WRAP_OPTIONS = ("server_hostname", "suppress_ragged_eofs")
@@ -75,7 +86,7 @@ def look_up(host: str, port: int, timeout: float | None) -> list[Any]:
         except OSError as exc:
             failed.append(exc)
 
-    if timeout is None or _is_literal(host):
+    if timeout is None or is_literal(host):
         ask()
     else:
         thread = threading.Thread(target=ask, name="ws4py-lookup", daemon=True)
@@ -94,7 +105,7 @@ class Network:
 
     #: ``(family, kind, protocol)`` → a socket.
     socket: Callable[..., Any] = lambda *args: socket.socket(*args)
-    #: ``(host, port, timeout)`` → as ``getaddrinfo()``; ``OSError``, ``TimeoutError`` for a timeout.
+    #: ``(host, port, timeout)`` → as ``getaddrinfo()``; ``OSError``, ``TimeoutError`` when it is over.
     look_up: Callable[[str, int, float | None], list[Any]] = look_up
     #: ``(context, sock, **options)`` → the socket with TLS around it, its handshake done.
     wrap_tls: Callable[..., Any] = lambda context, sock, **how: context.wrap_socket(sock, **how)
@@ -122,16 +133,21 @@ def dial(
         raise
 
 
-def _dial_unix(uri: Uri, deadline: Deadline, network: Network) -> Any:
+def new_unix_socket(path: str, make: Callable[..., Any] = socket.socket) -> Any:
+    """A socket for a path; raises ``OSError`` where there are none."""
     if not hasattr(socket, "AF_UNIX"):
-        raise OSError(f"no Unix sockets on this platform: cannot connect to {uri.unix_path}")
+        raise OSError(f"no Unix sockets on this platform: cannot connect to {path}")
+    return make(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def _dial_unix(uri: Uri, deadline: Deadline, network: Network) -> Any:
     assert uri.unix_path is not None
-    sock = network.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = new_unix_socket(uri.unix_path, network.socket)
     try:
         _connect(sock, uri.unix_path, deadline.left("connecting"), deadline)
     except OSError as exc:
         sock.close()
-        raise _explained(exc, str(uri.unix_path)) from exc
+        raise explained(exc, uri.unix_path) from exc
     return sock
 
 
@@ -160,7 +176,7 @@ def _dial_tcp(uri: Uri, deadline: Deadline, network: Network) -> Any:
     if isinstance(failure, ConnectionTimeout):
         raise failure
     assert failure is not None
-    raise _explained(failure, deadline.address) from failure
+    raise explained(failure, deadline.address) from failure
 
 
 def _connect(sock: Any, address: Any, timeout: float | None, deadline: Deadline) -> None:
@@ -183,14 +199,19 @@ def resolve(host: str, port: int, deadline: Deadline, network: Network) -> list[
     except OSError as exc:
         cause = exc
     cause = cause or OSError(f"no address for {host}")
-    raise type(cause)(
+    raise no_address(cause, host, deadline) from cause
+
+
+def no_address(cause: OSError, host: str, deadline: Deadline) -> OSError:
+    """The error of a name look-up, saying what to do."""
+    return type(cause)(
         cause.errno,
         f"could not find the host {host!r} of {deadline.address} ({cause.strerror or cause}): "
         "is the name spelled right, and is the network up?",
-    ) from cause
+    )
 
 
-def _is_literal(host: str) -> bool:
+def is_literal(host: str) -> bool:
     """Whether the name is an address already, so that nobody has to be asked."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):
@@ -199,8 +220,8 @@ def _is_literal(host: str) -> bool:
     return False
 
 
-def _explained(exc: OSError, address: str) -> OSError:
-    """The same error, saying where and what to do."""
+def explained(exc: OSError, address: str) -> OSError:
+    """The same error of connecting, saying where and what to do."""
     advice = "is the server running, and on this port?"
     if isinstance(exc, FileNotFoundError):
         advice = "there is no such socket: is the server running?"
@@ -264,18 +285,37 @@ def _pin_version(context: ssl.SSLContext, protocol: Any) -> None:
 def _start_tls(
     sock: Any, uri: Uri, deadline: Deadline, options: dict[str, Any], network: Network
 ) -> Any:
-    context = make_ssl_context(options)
-    extra = {name: options[name] for name in _WRAP_OPTIONS if name in options}
-    extra.setdefault("server_hostname", uri.host)
+    context, extra = _tls(uri, options)
     sock.settimeout(deadline.left("the TLS handshake"))
     try:
         return network.wrap_tls(context, sock, **extra)
     except TimeoutError:
         raise deadline.missed("the TLS handshake") from None
     except ssl.SSLError as exc:
-        if exc.reason not in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        error = tls_error(exc, uri, deadline)
+        if error is exc:
             raise
-        plain = str(uri).replace("wss", "ws", 1)
-        raise ssl.SSLError(
-            exc.errno, f"{deadline.address} does not answer with TLS: did you mean {plain}?"
-        ) from exc
+        raise error from exc
+
+
+def _tls(uri: Uri, options: Mapping[str, Any]) -> tuple[ssl.SSLContext, dict[str, Any]]:
+    """The context, and how to wrap a socket with it."""
+    extra = {name: options[name] for name in _WRAP_OPTIONS if name in options}
+    extra.setdefault("server_hostname", uri.host)
+    return make_ssl_context(options), extra
+
+
+def wrap_tls(sock: socket.socket, uri: Uri, options: Mapping[str, Any]) -> ssl.SSLSocket:
+    """TLS around a connected socket, its handshake still to be done."""
+    context, extra = _tls(uri, options)
+    return context.wrap_socket(sock, do_handshake_on_connect=False, **extra)
+
+
+def tls_error(exc: ssl.SSLError, uri: Uri, deadline: Deadline) -> ssl.SSLError:
+    """The error of a TLS handshake, saying what to do if the server does not speak TLS."""
+    if exc.reason not in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        return exc
+    plain = str(uri).replace("wss", "ws", 1)
+    return ssl.SSLError(
+        exc.errno, f"{deadline.address} does not answer with TLS: did you mean {plain}?"
+    )

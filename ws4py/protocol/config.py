@@ -78,6 +78,10 @@ class Config:
     compression: Compression | None = field(default_factory=Compression)
     #: Unsent bytes of one connection above which ``overflow`` decides.
     high_water: int = 1024 * 1024
+    #: Messages that wait for ``recv()``, and their bytes, at which reading pauses: enough to hide
+    #: the time between two turns of a busy loop.
+    receive_queue: int = 256
+    receive_queue_size: int = 1024 * 1024
     #: ``block`` waits (only a thread of one's own may), ``drop`` loses the message, ``close``
     #: ends the connection with 1013. ``None``: ``block`` where the transport may, else ``close``.
     overflow: Overflow | None = None
@@ -87,7 +91,14 @@ class Config:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a positive time or None, not {value!r}")
-        for name in ("max_fragments", "max_head_size", "max_headers", "high_water"):
+        for name in (
+            "max_fragments",
+            "max_head_size",
+            "max_headers",
+            "high_water",
+            "receive_queue",
+            "receive_queue_size",
+        ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
         if self.max_message_size is not None and self.max_message_size < 0:

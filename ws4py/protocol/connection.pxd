@@ -51,6 +51,7 @@ cdef class Connection:
     cdef public object deadline
     cdef public object deflate
     cdef public object error
+    cdef public bint held
     cdef public Py_ssize_t high_water
     cdef public object latency
     cdef public long long messages_in

@@ -208,6 +208,7 @@ class Connection:
         "deadline",
         "deflate",
         "error",
+        "held",
         "high_water",
         "latency",
         "messages_in",
@@ -233,6 +234,8 @@ class Connection:
         self.state = OPEN
         self._decoder = Decoder(not client)
         self._deaf = False  # nothing more is read from the peer
+        #: Whoever gets the messages wants no more for now. Drivers heed it where they can.
+        self.held = False
         # Output: bytes queued here, and bytes that a driver took and the system has not.
         self._out: list[bytes] = []
         self._queued = 0

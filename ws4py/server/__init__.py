@@ -135,16 +135,25 @@ class BaseServer:
         """What to answer to the request that has arrived; calls ``process_request``."""
         request = handshake.request
         assert request is not None
+        response = None
         if self.process_request is not None:
             try:
                 response = self.process_request(request)
             except Exception:
-                logger.exception("error in process_request for %r", request.target)
-                response = Response.text(500, "The server failed to answer this request.\n")
-            if response is not None:
-                handshake.reject(response)
-                return response
-        return handshake.answer()
+                response = self.not_answered(request)
+        return self.answer_with(handshake, response)
+
+    def answer_with(self, handshake: ServerHandshake, response: Response | None) -> Response:
+        """What to answer after ``process_request`` has said this."""
+        if response is None:
+            return handshake.answer()
+        handshake.reject(response)
+        return response
+
+    def not_answered(self, request: Request) -> Response:
+        """The answer when ``process_request`` has raised; to be called where that is caught."""
+        logger.exception("error in process_request for %r", request.target)
+        return Response.text(500, "The server failed to answer this request.\n")
 
     def upgrade(self, sock: Any, handshake: ServerHandshake, peer: Any) -> WebSocket:
         """The websocket of an accepted handshake, not driven by anything yet.

@@ -26,17 +26,16 @@ from ws4py.websocket import WebSocket, short_address
 if TYPE_CHECKING:
     from ws4py.websocket import Payload
 
-__all__ = ["Acceptor", "ReactorServer"]
+__all__ = ["AcceptingServer", "Acceptor", "ReactorServer"]
 
 logger = logging.getLogger("ws4py.server")
 
 
-class ReactorServer(BaseServer):
-    """Accepting on a reactor, and coming to an orderly end there.
+class AcceptingServer(BaseServer):
+    """Accepting on a reactor, and coming to an orderly end there, whoever runs it.
 
-    Listens from the moment it is made; ``serve_forever()`` serves on the calling thread,
-    ``start()`` on one of its own. As a context manager it starts, and closes at the end.
-    ``for ws in server``, ``len(server)`` and ``ws in server`` are about the open websockets.
+    Listens from the moment it is made. ``for ws in server``, ``len(server)`` and ``ws in server``
+    are about the open websockets.
 
     For subclasses: all methods with an underscore are called on the reactor's thread.
     """
@@ -45,25 +44,13 @@ class ReactorServer(BaseServer):
         super().__init__(*args, **options)
         self._acceptors: list[Acceptor] = []
         self._shutdown = _Shutdown(self)
-        # Reentrant, because close() may come in a signal handler.
-        self._state = threading.RLock()
         self._running: Reactor | None = None
         self._closing = False
-        self._done = threading.Event()
-        self._thread: threading.Thread | None = None
 
     # -- what a subclass says --------------------------------------------------------------
 
     def _reactor(self) -> Reactor:
-        """The reactor that ``_serve`` will run."""
-        raise NotImplementedError
-
-    def _serve(self) -> None:
-        """Run the reactor until ``_cut``. Called again after an exception such as Ctrl-C."""
-        raise NotImplementedError
-
-    def _discard(self) -> None:
-        """Give back the reactor, which never ran."""
+        """The reactor to serve on."""
         raise NotImplementedError
 
     def _accept(self, sock: socket.socket, peer: Any) -> None:
@@ -79,7 +66,65 @@ class ReactorServer(BaseServer):
         raise NotImplementedError
 
     def _cut(self) -> None:
-        """Cut whatever is left and end ``_serve``."""
+        """Cut whatever is left and come to the end."""
+        raise NotImplementedError
+
+    # -- running ---------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        if self._closing:
+            raise RuntimeError("this server was closed: make a new one")
+        if self._running is not None:
+            raise RuntimeError("this server is running already")
+        self._running = reactor = self._reactor()
+        for listener in self.listeners:
+            acceptor = Acceptor(reactor, listener, self._accept)
+            self._acceptors.append(acceptor)
+            acceptor.start()
+        logger.info("serving on %s", ", ".join(map(str, self.addresses)))
+
+    def look(self) -> None:
+        """A connection has gone; on the reactor's thread."""
+        self._shutdown.look()
+
+    # -- websockets ------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[WebSocket]:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True  # a server that nobody is connected to is a server all the same
+
+    def broadcast(self, message: Payload | Message, binary: bool = False) -> None:
+        """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
+        raise NotImplementedError
+
+
+class ReactorServer(AcceptingServer):
+    """Runs the reactor too.
+
+    ``serve_forever()`` serves on the calling thread, ``start()`` on one of its own. As a context
+    manager it starts, and closes at the end.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Reentrant, because close() may come in a signal handler.
+        self._state = threading.RLock()
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # -- what a subclass says --------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Run the reactor until ``_cut``. Called again after an exception such as Ctrl-C."""
+        raise NotImplementedError
+
+    def _discard(self) -> None:
+        """Give back the reactor, which never ran."""
         raise NotImplementedError
 
     def _serves_here(self) -> bool:
@@ -104,16 +149,7 @@ class ReactorServer(BaseServer):
 
     def _listen(self) -> None:
         with self._state:
-            if self._closing:
-                raise RuntimeError("this server was closed: make a new one")
-            if self._running is not None:
-                raise RuntimeError("this server is running already")
-            self._running = reactor = self._reactor()
-            for listener in self.listeners:
-                acceptor = Acceptor(reactor, listener, self._accept)
-                self._acceptors.append(acceptor)
-                acceptor.start()
-        logger.info("serving on %s", ", ".join(map(str, self.addresses)))
+            super()._listen()
 
     def _run(self) -> None:
         interrupt: KeyboardInterrupt | None = None
@@ -155,10 +191,6 @@ class ReactorServer(BaseServer):
             if self._thread is not None and self._thread is not threading.current_thread():
                 self._thread.join()
 
-    def look(self) -> None:
-        """A connection has gone; on the reactor's thread."""
-        self._shutdown.look()
-
     def __enter__(self) -> Any:
         self.start()
         return self
@@ -166,26 +198,11 @@ class ReactorServer(BaseServer):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    # -- websockets ------------------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[WebSocket]:
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __bool__(self) -> bool:
-        return True  # a server that nobody is connected to is a server all the same
-
-    def broadcast(self, message: Payload | Message, binary: bool = False) -> None:
-        """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
-        raise NotImplementedError
-
 
 class _Shutdown(Channel):
     """The orderly end of a server and its deadline. All on the reactor's thread."""
 
-    def __init__(self, server: ReactorServer) -> None:
+    def __init__(self, server: AcceptingServer) -> None:
         super().__init__()
         self.server = server
         self.begun = False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Response
 from ws4py.reactor import Reactor
+from ws4py.runtime import close_socket
 from ws4py.server import FAREWELL, LAST_WORDS
 from ws4py.server.reactorserver import ReactorServer
 from ws4py.syscalls import READ_SIZE
