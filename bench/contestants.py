@@ -23,8 +23,8 @@ class Environment:
 
 
 ENVIRONMENTS = {
-    "new311": Environment("3.11", (PROJECT,)),
-    "new313": Environment("3.13", (PROJECT,)),
+    "new311": Environment("3.11", (PROJECT, "uvloop")),
+    "new313": Environment("3.13", (PROJECT, "uvloop")),
     "pure311": Environment("3.11", (PROJECT,), build="no"),
     "old311": Environment("3.11", ("ws4py==0.6.0", "gevent")),
     "peers311": Environment(
@@ -62,6 +62,10 @@ SERVERS = {
     "ws4py": Contestant("{py} ws4py_managed.py {port} {mode}", "new311"),
     "ws4py@3.13": Contestant("{py} ws4py_managed.py {port} {mode}", "new313"),
     "ws4py-pure": Contestant("{py} ws4py_managed.py {port} {mode}", "pure311"),
+    "ws4py-asyncio": Contestant("{py} ws4py_asyncio.py {port} {mode}", "new311"),
+    "ws4py-asyncio+uvloop": Contestant("{py} ws4py_asyncio.py {port} {mode} uvloop", "new311"),
+    "ws4py-asyncio+uvloop@3.13": Contestant("{py} ws4py_asyncio.py {port} {mode} uvloop", "new313"),
+    "ws4py-awaited+uvloop": Contestant("{py} ws4py_awaited.py {port} {mode} uvloop", "new311"),
     "picows-low": Contestant("{py} picows_low.py {port} {mode}", "peers311"),
     "picows-low+uvloop": Contestant("{py} picows_low.py {port} {mode} uvloop", "peers311"),
     "picows-low@3.13": Contestant("{py} picows_low.py {port} {mode}", "peers313"),
@@ -94,6 +98,8 @@ CLIENTS = {
     "ws4py": Contestant("{py} ws4py_threaded.py {args}", "new311"),
     "ws4py@3.13": Contestant("{py} ws4py_threaded.py {args}", "new313"),
     "ws4py-pure": Contestant("{py} ws4py_threaded.py {args}", "pure311"),
+    "ws4py-asyncio+uvloop": Contestant("{py} ws4py_asyncio.py {args} uvloop", "new311"),
+    "ws4py-awaited+uvloop": Contestant("{py} ws4py_awaited.py {args} uvloop", "new311"),
     "picows-low": Contestant("{py} picows_low.py {args}", "peers311"),
     "picows-low+uvloop": Contestant("{py} picows_low.py {args} uvloop", "peers311"),
     "picows-low@3.13": Contestant("{py} picows_low.py {args}", "peers313", modes=("recv",)),

@@ -71,7 +71,6 @@ class Server:
         self._thread.call(self.server.wait_closed())
         self._thread.stop()
 
-
     def __enter__(self) -> Server:
         self.start()
         return self
