@@ -227,14 +227,16 @@ class Awaited(WebSocket):
 
     async def _room(self) -> None:
         """Wait until the peer has read what it was owed, or is gone."""
-        stream = self.stream
-        while stream.owed() > stream.high_water and self._may_wait():
-            transport = self._transport
-            if not isinstance(transport, PolledTransport):
-                return
+        stream, transport = self.stream, self._transport
+        if not isinstance(transport, PolledTransport):
+            return
+        while True:
+            with transport.lock:  # another thread may be about to write the last of it
+                if stream.owed() <= stream.high_water or not self._may_wait():
+                    return
+                transport.on_room = self._wake_senders
             room = asyncio.get_running_loop().create_future()
             self._senders.append(room)
-            transport.on_room = self._wake_senders
             await room
 
     def _wake_senders(self) -> None:
@@ -247,7 +249,6 @@ class Awaited(WebSocket):
         self, pieces: Pieces, binary: bool | None, compress: bool | None
     ) -> None:
         message = None
-        fin = False
         held: Any = b""
         try:
             async for piece in each(pieces):
@@ -257,12 +258,13 @@ class Awaited(WebSocket):
                 else:
                     await self._send_piece(message, held, False)
                 held = piece
-            fin = True
             if message is None:
                 message = self.stream.fragmented(binary=bool(binary), compress=compress)
             await self._send_piece(message, held, True)
+        except ConnectionClosed:
+            raise
         except BaseException as exc:
-            if message is not None and message.started and not (fin and self._ended):
+            if message is not None and message.started:
                 # Half a message is out and cannot be taken back.
                 self._fail("the source of a fragmented message failed", exc)
             raise
