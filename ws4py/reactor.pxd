@@ -26,8 +26,9 @@ cdef class Reactor:
 
     cpdef bint in_thread(self) noexcept
     cpdef served(self)
-    @cython.locals(channel=Channel, events=int)
     cpdef turn(self, timeout=*)
+    @cython.locals(channels=dict, channel=Channel, events=int)
+    cpdef serve(self, ready=*)
     cpdef _patience(self, timeout)
     cpdef _ring_alarms(self)
     cpdef _run_calls(self)

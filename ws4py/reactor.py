@@ -451,10 +451,14 @@ class Reactor:
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait for something to do, for ``timeout`` seconds at most, and do it."""
-        channels = self._channels
         self._waiting = True  # before looking how long: a signal may come in between
         ready = self.poller.wait(self._patience(timeout))
         self._waiting = False
+        self.serve(ready)
+
+    def serve(self, ready: Iterable[tuple[int, int]] = ()) -> None:
+        """Serve these descriptors, which are ready for that, and whatever else is due."""
+        channels = self._channels
         for fd, events in ready:
             channel = channels.get(fd)
             if channel is None:

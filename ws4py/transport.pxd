@@ -9,6 +9,7 @@ from ws4py.syscalls cimport read_some, write_some
 cdef class Transport(Channel):
     cdef public Lock lock
     cdef public bint is_secure
+    cdef public object on_room
 
     cpdef bint may_block(self) except -1
     cpdef flush(self, ws, bint now=*)
@@ -60,7 +61,6 @@ cdef class PolledTransport(_SocketTransport):
     cdef public bint _paused
     cdef public bint _tls_wants_write
     cdef public object on_end
-    cdef public object on_room
     cdef public SocketReactor reactor
 
     @cython.locals(stream=Connection)

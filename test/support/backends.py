@@ -21,7 +21,9 @@ from wsgiref.simple_server import make_server
 
 import asyncio_backends
 import pytest
+from asgi_backends import ASGI_CANNOT, WRAPPED, uvicorn_backend
 from rawpeer import RawClient, RawHead
+from tornado_backends import TORNADO_CANNOT, tornado_client, tornado_server
 from waiting import TIMEOUT, wait_for
 
 from ws4py.client import WebSocketBaseClient
@@ -206,6 +208,11 @@ SERVERS = (
         asyncio_backends.PROTOCOL_CANNOT,
     ),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
+    ServerBackend("tornado", tornado_server, TORNADO_CANNOT),
+    ServerBackend("asgi-uvicorn", uvicorn_backend("websockets-sansio"), ASGI_CANNOT),
+    ServerBackend(
+        "uvicorn-protocol", uvicorn_backend("ws4py.server.asgi:WebSocketProtocol"), WRAPPED
+    ),
 )
 
 
@@ -322,6 +329,7 @@ CLIENTS = (
     ClientBackend("threaded", _threaded_client),
     ClientBackend("asyncio", asyncio_backends.client(asyncio.new_event_loop)),
     ClientBackend("uvloop", asyncio_backends.client(asyncio_backends.new_uvloop)),
+    ClientBackend("tornado", tornado_client),
     ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
