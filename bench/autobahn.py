@@ -29,9 +29,12 @@ RUNS: dict[str, list[str] | str] = {
     "wsgiref": ["--backend", "wsgiref"],
     "asyncio": ["--backend", "asyncio"],
     "uvloop": ["--backend", "uvloop"],
+    "tornado": ["--backend", "tornado"],
+    "uvicorn": ["--backend", "asgi"],
     "threadedclient": "threaded",
     "asyncioclient": "asyncio",
     "uvloopclient": "uvloop",
+    "tornadoclient": "tornado",
 }
 
 

@@ -41,7 +41,7 @@ def uvicorn_backend(ws: str, **settings: Any) -> Any:
         server = Server(
             handler,
             sockets=[listen_unix(path, 128)] if path else None,
-            settings={"ws": ws, "timeout_graceful_shutdown": 2, **settings},
+            settings={"ws": ws, "loop": "asyncio", "timeout_graceful_shutdown": 2, **settings},
             **options,
         )
         server.start()

@@ -93,7 +93,11 @@ class TornadoWebSocketClient(LoopClient):
         """
         if self._wanted:
             self._wanted = False
-            self.io_loop.run_sync(self._run)
+            loop: Any = self.io_loop
+            if loop.asyncio_loop.is_running():
+                asyncio.run_coroutine_threadsafe(self._run(), loop.asyncio_loop).result()
+            else:
+                loop.run_sync(self._run)
         else:
             super().run_forever()
 
