@@ -643,6 +643,7 @@ class TestClosing:
         assert ws.log.names.count("closed") == 1
         assert ws.sock is None
 
+    @needs("cutting")
     @pytest.mark.parametrize("verb", ["close_connection", "terminate"])
     def test_an_end_within_opened(self, serve, verb):
         handler = recorded(WebSocket, opened=lambda ws: getattr(ws, verb)())
@@ -1083,6 +1084,7 @@ class TestCompression:
 
 
 class TestPressure:
+    @needs("socket")
     @over_all_links
     def test_one_that_does_not_read_its_echoes_delays_nobody(self, serve):
         """And gets all of them in the end, in order."""
@@ -1546,7 +1548,7 @@ class TestOpening:
             with served.peer("/", {"Sec-WebSocket-Version": version}) as peer:
                 assert ask(peer) == "ping?"
 
-    @needs("heads")
+    @needs("token lists")
     def test_token_lists_are_read_as_such(self, serve):
         served = serve(echo())
         headers = {"Connection": "keep-alive, uPgRaDe", "Upgrade": "h2c, WebSocket"}
