@@ -31,9 +31,12 @@ RUNS: dict[str, list[str] | str] = {
     "wsgi-gunicorn-gthread": ["--backend", "gunicorn"],
     "asyncio": ["--backend", "asyncio"],
     "uvloop": ["--backend", "uvloop"],
+    "tornado": ["--backend", "tornado"],
+    "uvicorn": ["--backend", "asgi"],
     "threadedclient": "threaded",
     "asyncioclient": "asyncio",
     "uvloopclient": "uvloop",
+    "tornadoclient": "tornado",
 }
 
 

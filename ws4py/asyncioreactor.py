@@ -356,13 +356,11 @@ class StreamTransport(PolledTransport):
 
     def _write(self, ws: Driven) -> bool:
         stream = ws.stream
-        if self._full:
-            return False
-        data = stream.data_to_send()
-        if data and not self.stream_transport.is_closing():
-            self.stream_transport.write(data)
-            stream.unsent = self.stream_transport.get_write_buffer_size()
-            self._full = stream.unsent > 0
+        while not self._full and (data := stream.data_to_send()):
+            if not self.stream_transport.is_closing():
+                self.stream_transport.write(data)
+                stream.unsent = self.stream_transport.get_write_buffer_size()
+                self._full = stream.unsent > 0
         return not self._full
 
     def write(self, ws: Driven) -> None:

@@ -7,6 +7,7 @@ for clients and servers; it must never know sockets, frames or who drives the co
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections import deque
 from collections.abc import (
@@ -19,6 +20,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from inspect import iscoroutinefunction
 from typing import Any
 
 from ws4py.exc import ConnectionClosed
@@ -26,10 +28,9 @@ from ws4py.messaging import Message, PongControlMessage
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.connection import OPEN, CloseInfo
 from ws4py.protocol.deflate import PerMessageDeflate
-from ws4py.transport import PolledTransport
 from ws4py.websocket import Payload, WebSocket, to_bytes
 
-__all__ = ["Awaited", "HandledWebSocket", "Handler"]
+__all__ = ["Awaited", "HandledWebSocket", "Handler", "handled"]
 
 Handler = Callable[["HandledWebSocket"], Coroutine[Any, Any, object]]
 Pieces = Iterator[Payload] | AsyncIterable[Payload]
@@ -227,14 +228,16 @@ class Awaited(WebSocket):
 
     async def _room(self) -> None:
         """Wait until the peer has read what it was owed, or is gone."""
-        stream = self.stream
-        while stream.owed() > stream.high_water and self._may_wait():
-            transport = self._transport
-            if not isinstance(transport, PolledTransport):
-                return
+        stream, transport = self.stream, self._transport
+        if transport is None:
+            return
+        while True:
+            with transport.lock:  # another thread may be about to write the last of it
+                if stream.owed() <= stream.high_water or not self._may_wait():
+                    return
+                transport.on_room = self._wake_senders
             room = asyncio.get_running_loop().create_future()
             self._senders.append(room)
-            transport.on_room = self._wake_senders
             await room
 
     def _wake_senders(self) -> None:
@@ -247,7 +250,6 @@ class Awaited(WebSocket):
         self, pieces: Pieces, binary: bool | None, compress: bool | None
     ) -> None:
         message = None
-        fin = False
         held: Any = b""
         try:
             async for piece in each(pieces):
@@ -257,12 +259,13 @@ class Awaited(WebSocket):
                 else:
                     await self._send_piece(message, held, False)
                 held = piece
-            fin = True
             if message is None:
                 message = self.stream.fragmented(binary=bool(binary), compress=compress)
             await self._send_piece(message, held, True)
+        except ConnectionClosed:
+            raise
         except BaseException as exc:
-            if message is not None and message.started and not (fin and self._ended):
+            if message is not None and message.started:
                 # Half a message is out and cannot be taken back.
                 self._fail("the source of a fragmented message failed", exc)
             raise
@@ -379,6 +382,15 @@ class HandledWebSocket(Awaited):
             self._user_failed(getattr(self._handler, "__qualname__", repr(self._handler)))
         finally:
             self.close()
+
+
+def handled(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes the websockets of a server whose ``handler`` may be a coroutine function."""
+    if not isinstance(handler, type) and (
+        iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+    ):
+        return functools.partial(HandledWebSocket, handler)
+    return handler
 
 
 def is_normal(info: CloseInfo | None) -> bool:

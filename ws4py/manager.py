@@ -34,16 +34,20 @@ class WebSocketManager:
     on the thread that adds it). All methods may be called from any thread and from hooks.
 
     The thread is not a daemon: it runs until ``stop()``, and can be started again after that.
+
+    ``reactor``: serve on this one, which somebody else runs (see ``ws4py.foreign``). There is no
+    thread then, and ``start()`` and ``run()`` are of no use.
     """
 
-    def __init__(self, poller: Any = None) -> None:
+    def __init__(self, poller: Any = None, *, reactor: SocketReactor | None = None) -> None:
         self.lock = threading.RLock()
         self._websockets: dict[int, WebSocket] = {}  # by identity: descriptors are reused
         self._poller = poller
         self._empty = threading.Condition()
         #: Called on the manager's thread after a websocket has gone. For servers.
         self.on_forget: Callable[[], object] | None = None
-        self._reactor: SocketReactor | None = None
+        self._reactor = reactor
+        self._guest = reactor is not None
         self._thread: threading.Thread | None = None
         self.running = False
         self._farewell: tuple[int, str] | None = None
@@ -126,6 +130,10 @@ class WebSocketManager:
 
     def stop(self) -> None:
         """End ``run()``. Connections still there are cut; see ``close_all`` for manners."""
+        if self._guest:
+            for ws in self:
+                ws.close_connection()
+            return
         with self.lock:
             was_running, self.running = self.running, False
             reactor = self._reactor

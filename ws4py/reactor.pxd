@@ -29,10 +29,14 @@ cdef class Reactor:
 
     cpdef bint in_thread(self) noexcept
     cpdef served(self)
-    @cython.locals(alarms=list, patience=double, count=int, index=int, fd=int, events=int)
+    @cython.locals(patience=double, count=int, index=int)
     cpdef turn(self, timeout=*)
+    @cython.locals(fd=int, events=int)
+    cpdef serve(self, ready=*)
     @cython.locals(channel=Channel)
     cpdef _serve(self, int fd, int events)
+    @cython.locals(alarms=list)
+    cpdef _look_around(self)
     @cython.locals(alarms=list, left=double)
     cpdef double _patience(self, timeout) except? -2.0
     cpdef _ring_alarms(self)

@@ -465,21 +465,22 @@ class Reactor:
         """Wait for something to do, for ``timeout`` seconds at most, and do it."""
         self._waiting = True  # before looking how long: a signal may come in between
         patience = self._patience(timeout)
-        if self._ready is not None:
-            count = self._ready.wait(self._epoll, patience)
-            self._waiting = False
-            for index in range(count):
-                self._serve(self._ready.descriptor(index), self._ready.events(index))
-        else:
+        if self._ready is None:
             ready = self.poller.wait(None if patience < 0 else patience)
             self._waiting = False
-            for fd, events in ready:
-                self._serve(fd, events)
-        alarms = self._alarms
-        if alarms and alarms[0][0] <= read_clock(self.clock):
-            self._ring_alarms()
-        if self._calls:
-            self._run_calls()
+            self.serve(ready)
+            return
+        count = self._ready.wait(self._epoll, patience)
+        self._waiting = False
+        for index in range(count):
+            self._serve(self._ready.descriptor(index), self._ready.events(index))
+        self._look_around()
+
+    def serve(self, ready: Iterable[tuple[int, int]] = ()) -> None:
+        """Serve these descriptors, which are ready for that, and whatever else is due."""
+        for fd, events in ready:
+            self._serve(fd, events)
+        self._look_around()
 
     def _serve(self, fd: int, events: int) -> None:
         """Let the channel do what its descriptor is ready for."""
@@ -498,6 +499,14 @@ class Reactor:
             logger.exception("error while serving descriptor %d; no longer watched", fd)
             self.unregister(fd)
         self.served()
+
+    def _look_around(self) -> None:
+        """Serve what is due besides descriptors."""
+        alarms = self._alarms
+        if alarms and alarms[0][0] <= read_clock(self.clock):
+            self._ring_alarms()
+        if self._calls:
+            self._run_calls()
 
     def served(self) -> None:
         """Called after each channel's turn, each alarm and each call. For subclasses."""

@@ -14,6 +14,7 @@ cdef class Driven:
 cdef class Transport(Channel):
     cdef public Lock lock
     cdef public bint is_secure
+    cdef public object on_room
 
     cpdef bint may_block(self) except -1
     cpdef flush(self, Driven ws, bint now=*)
@@ -72,7 +73,6 @@ cdef class PolledTransport(_SocketTransport):
     cdef public bint _paused
     cdef public bint _tls_wants_write
     cdef public object on_end
-    cdef public object on_room
     cdef public SocketReactor reactor
 
     @cython.locals(stream=Connection)

@@ -77,7 +77,7 @@ class Transport(Channel):
     ``is_secure`` says whether TLS is spoken.
     """
 
-    __slots__ = ("is_secure", "lock")
+    __slots__ = ("is_secure", "lock", "on_room")
 
     #: What ``Config.overflow`` is here when nobody chose.
     overflow = "close"
@@ -86,6 +86,9 @@ class Transport(Channel):
         super().__init__()
         self.lock = lock
         self.is_secure = is_secure
+        #: Called once on a loop's thread, when the peer has read half of what it was owed, or has
+        #: gone. Only transports on a loop call it.
+        self.on_room: Callable[[], object] | None = None
 
     def may_block(self) -> bool:
         """Whether the calling thread may wait until the peer has read."""
@@ -536,7 +539,6 @@ class PolledTransport(_SocketTransport):
         "_paused",
         "_tls_wants_write",
         "on_end",
-        "on_room",
         "reactor",
     )
 
@@ -550,8 +552,6 @@ class PolledTransport(_SocketTransport):
         self.reactor = reactor
         #: Called on the reactor's thread with the websocket when it has ended.
         self.on_end: Callable[[Any], object] | None = None
-        #: Called there once, when the peer has read half of what it was owed, or has gone.
-        self.on_room: Callable[[], object] | None = None
         self._dirty = False
         self._delivering = False
         self._interest = READ

@@ -20,7 +20,7 @@ from waiting import TIMEOUT, wait_for
 
 from ws4py.protocol.config import Config
 from ws4py.protocol.handshake import Request, Response
-from ws4py.server import managedserver, threadedserver
+from ws4py.server import managedserver, opening, threadedserver
 from ws4py.server.threadedserver import WebSocketServer
 from ws4py.websocket import EchoWebSocket, WebSocket
 
@@ -287,7 +287,8 @@ def test_a_handler_that_cannot_be_made_is_answered_with_500(
 def test_whoever_does_not_hang_up_after_a_refusal_is_hung_up_on(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kind, "FAREWELL", 0.1)
+    for module in (opening, threadedserver):
+        monkeypatch.setattr(module, "FAREWELL", 0.1)
     with (
         kind.WebSocketServer(EchoWebSocket, config=QUICK) as server,
         RawClient.connect(server.port) as peer,

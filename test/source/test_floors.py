@@ -24,6 +24,7 @@ MODULES = {
 
 FLOORS = {
     "ws4py._build": 0,
+    "ws4py._extras": 0,
     "ws4py._version": 0,
     "ws4py.clock": 0,
     "ws4py.compat": 0,
@@ -40,8 +41,10 @@ FLOORS = {
     "ws4py.protocol.http": 0,
     "ws4py.protocol.connection": 1,
     "ws4py.protocol.handshake": 1,
+    "ws4py.protocol.relay": 1,
     "ws4py.protocol.deflate": 1,
     "ws4py.streaming": 1,
+    "ws4py.foreign": 2,
     "ws4py.lock": 2,
     "ws4py.reactor": 2,
     "ws4py.syscalls": 2,
@@ -70,8 +73,10 @@ SHARED = {
     "ws4py.server.caretaker",
     "ws4py.server.cherootconnection",
     "ws4py.server.opening",
+    "ws4py.server.asgitransport",
     "ws4py.server.reactorserver",
     "ws4py.server.wsgihosts",
+    "ws4py.server.farewell",
     "ws4py.server.wsgiutils",
 }
 SECOND_NAMES = {"ws4py.server.tulipserver"}

@@ -89,6 +89,22 @@ BACKENDS = (
         extra="speed",
     ),
     Backend(
+        "tornado",
+        "server",
+        "ws4py.cli.tornado:Server",
+        "a handler of a Tornado application",
+        needs="tornado",
+        extra="tornado",
+    ),
+    Backend(
+        "asgi",
+        "server",
+        "ws4py.cli.asgi:Server",
+        "an ASGI application under uvicorn, on our protocol class",
+        needs="uvicorn",
+        extra="asgi",
+    ),
+    Backend(
         "threaded",
         "client",
         "ws4py.client.threadedclient:WebSocketClient",
@@ -107,6 +123,14 @@ BACKENDS = (
         "the same on uvloop",
         needs="uvloop",
         extra="speed",
+    ),
+    Backend(
+        "tornado",
+        "client",
+        "ws4py.cli.tornado:Client",
+        "on Tornado's loop",
+        needs="tornado",
+        extra="tornado",
     ),
 )
 

@@ -20,7 +20,7 @@ from ws4py.runtime import close_socket
 from ws4py.server import FAREWELL
 from ws4py.server.reactorserver import AcceptingServer
 from ws4py.syscalls import READ_SIZE
-from ws4py.transport import close_socket, end_output
+from ws4py.transport import end_output
 from ws4py.websocket import WebSocket
 
 if TYPE_CHECKING:
