@@ -51,6 +51,7 @@ _LAZY = {
     "Config": "ws4py.protocol.config",
     "Compression": "ws4py.protocol.config",
     "WebSocketManager": "ws4py.manager",
+    "connect": "ws4py.client.syncclient",
     "serve": "ws4py.server.managedserver",
 }
 

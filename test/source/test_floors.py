@@ -24,6 +24,7 @@ MODULES = {
 
 FLOORS = {
     "ws4py._build": 0,
+    "ws4py._extras": 0,
     "ws4py._version": 0,
     "ws4py.compat": 0,
     "ws4py.exc": 0,
@@ -43,10 +44,12 @@ FLOORS = {
     "ws4py.streaming": 1,
     "ws4py.lock": 2,
     "ws4py.reactor": 2,
+    "ws4py.runtime": 2,
     "ws4py.syscalls": 2,
     "ws4py.transport": 2,
     "ws4py.websocket": 3,
     "ws4py.manager": 4,
+    "ws4py.greenlets": 5,  # what the gevent adapters share
     "ws4py.async_websocket": 5,  # the 0.6 name of the asyncio server's WebSocket
     "ws4py.__main__": 5,
 }
@@ -59,6 +62,7 @@ SHARED = {
     "ws4py.client.cookies",
     "ws4py.client.dial",
     "ws4py.client.proxy",
+    "ws4py.client.pull",
     "ws4py.client.reconnect",
     "ws4py.server",
     "ws4py.server.reactorserver",

@@ -51,10 +51,26 @@ BACKENDS = (
         "behind the WSGI server of the standard library",
     ),
     Backend(
+        "gevent",
+        "server",
+        "ws4py.cli.gevent:Server",
+        "a greenlet for each connection, behind gevent's WSGI server",
+        needs="gevent",
+        extra="gevent",
+    ),
+    Backend(
         "threaded",
         "client",
         "ws4py.client.threadedclient:WebSocketClient",
         "a thread for the connection",
+    ),
+    Backend(
+        "gevent",
+        "client",
+        "ws4py.cli.gevent:Client",
+        "a greenlet for the connection",
+        needs="gevent",
+        extra="gevent",
     ),
 )
 
