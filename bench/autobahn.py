@@ -1,6 +1,6 @@
 """The Autobahn conformance suite against every way of running: ``python bench/autobahn.py``.
 
-Starts our servers and our client one after the other, runs the suite (``autobahn.sh``, found in
+Starts our servers and our clients one after the other, runs the suite (``autobahn.sh``, found in
 ``../shared/conformance`` or given by ``AUTOBAHN``) against each, prints its lines, and exits with
 1 when a case failed or was not implemented. ``--fast`` leaves out the limits and compression.
 
@@ -20,14 +20,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
-#: Name of a run: arguments for the server, or None for the client.
+#: Name of a run: arguments for the server, or None for the client of that name.
 RUNS: dict[str, list[str] | None] = {
     "managed-epoll": ["--backend", "managed", "--poller", "epoll"],
     "managed-select": ["--backend", "managed", "--poller", "select"],
     "managed-poll": ["--backend", "managed", "--poller", "poll"],
     "threaded": ["--backend", "threaded"],
     "wsgiref": ["--backend", "wsgiref"],
+    "gevent": ["--backend", "gevent"],
     "threadedclient": None,
+    "geventclient": None,
 }
 
 
@@ -61,7 +63,7 @@ def run_server(options: list[str], arguments: list[str], name: str) -> str:
 def run_client(arguments: list[str], name: str) -> str:
     """The suite's line about our client."""
     command = [sys.executable, str(HERE / "autobahn_client.py")]
-    return suite([*arguments, "--agent", name, "client", *command, "{url}", "{agent}"])
+    return suite([*arguments, "--agent", name, "client", *command, "{url}", "{agent}", name])
 
 
 def suite(arguments: list[str]) -> str:

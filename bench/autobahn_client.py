@@ -1,15 +1,22 @@
-"""The threaded client under the Autobahn suite: ``python autobahn_client.py URL AGENT``."""
+"""A client under the Autobahn suite: ``python autobahn_client.py URL AGENT [threadedclient]``.
+
+The last argument names the module of the client: one that has a ``WebSocketClient``.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
-from ws4py.client.threadedclient import WebSocketClient
 from ws4py.messaging import Message
 from ws4py.protocol.config import Config
 
 #: The largest cases take their time; a case that hangs must not hold up the suite.
 PATIENT = Config(close_timeout=5.0, ping_interval=None)
+
+MODULE = sys.argv[3] if sys.argv[3:] else "threadedclient"
+WebSocketClient: Any = importlib.import_module(f"ws4py.client.{MODULE}").WebSocketClient
 
 
 class CaseCount(WebSocketClient):

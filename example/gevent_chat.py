@@ -27,7 +27,7 @@ from ws4py.websocket import WebSocket
 
 PAGE = b"""<!doctype html><title>chat</title><input id=i autofocus><ul id=l></ul><script>
 const ws = new WebSocket(location.href.replace(/^http/, "ws") + "chat");
-ws.onmessage = e => { const li = document.createElement("li"); li.textContent = e.data; l.prepend(li) };
+ws.onmessage = e => l.prepend(Object.assign(document.createElement("li"), {textContent: e.data}));
 i.onchange = () => { ws.send(i.value); i.value = "" };
 </script>"""
 

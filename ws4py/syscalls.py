@@ -8,6 +8,7 @@ never know what the bytes mean.
 from __future__ import annotations
 
 import threading
+from types import BuiltinFunctionType
 from typing import Any
 
 __all__ = ["READ_SIZE", "new_buffer", "patched", "read_some", "this_thread", "write_some"]
@@ -56,7 +57,7 @@ def patched() -> bool:
     To be asked whenever something is made that counts on ``this_thread()``.
     """
     global PATCHED
-    PATCHED = type(threading.get_ident) is not type(len)
+    PATCHED = not isinstance(threading.get_ident, BuiltinFunctionType)
     return PATCHED
 
 

@@ -24,7 +24,15 @@ from ws4py.reactor import READ, WRITE, Channel, Reactor
 from ws4py.runtime import DONTWAIT, close_socket, is_secure, runtime_of, wait_ready
 from ws4py.syscalls import READ_SIZE, new_buffer, read_some, write_some
 
-__all__ = ["BlockingTransport", "PolledTransport", "Transport", "drive_handshake"]
+__all__ = [
+    "BlockingTransport",
+    "PolledTransport",
+    "Transport",
+    "close_socket",
+    "drive_handshake",
+    "is_secure",
+    "wait_ready",
+]
 
 logger = logging.getLogger("ws4py")
 

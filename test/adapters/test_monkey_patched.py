@@ -23,9 +23,10 @@ sys.exit(pytest.main(sys.argv[1:]))
 #: A choice of behaviours that wait in every way there is: for a peer to read, to answer, to end.
 #: (Not those where threads send without end: greenlets that never wait are nobody's business.)
 CHOICE = (
-    "are_echoed or server_echoes or order_of_what or given_up or from_another_thread or does_not_answer or resets or "
-    "eight_threads or more_than_fits or makes_a_sender or thread_that_sends or early_bytes or "
-    "hundred or ten_connections or shutting_down_closes or not_get_into or source_of"
+    "are_echoed or server_echoes or order_of_what or given_up or from_another_thread or "
+    "does_not_answer or resets or eight_threads or more_than_fits or makes_a_sender or "
+    "thread_that_sends or early_bytes or hundred or ten_connections or shutting_down_closes or "
+    "not_get_into or source_of"
 )
 
 
@@ -89,7 +90,8 @@ def others():
 gevent.spawn(others)
 
 def talk(n):
-    client = WebSocketClient(f"ws://localhost:{server.server_port}/", config=Config(high_water=2000))
+    url = f"ws://localhost:{server.server_port}/"
+    client = WebSocketClient(url, config=Config(high_water=2000))
     client.connect()
     try:
         client.receive(block=False)

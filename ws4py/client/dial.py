@@ -94,7 +94,7 @@ class Network:
 
     #: ``(family, kind, protocol)`` → a socket.
     socket: Callable[..., Any] = lambda *args: socket.socket(*args)
-    #: ``(host, port, timeout)`` → as ``getaddrinfo()``; ``OSError``, ``TimeoutError`` for a timeout.
+    #: ``(host, port, timeout)`` → what ``getaddrinfo()`` gives. ``OSError``; ``TimeoutError``.
     look_up: Callable[[str, int, float | None], list[Any]] = look_up
     #: ``(context, sock, **options)`` → the socket with TLS around it, its handshake done.
     wrap_tls: Callable[..., Any] = lambda context, sock, **how: context.wrap_socket(sock, **how)
@@ -104,7 +104,7 @@ def dial(
     uri: Uri,
     deadline: Deadline,
     ssl_options: Mapping[str, Any] | None = None,
-    network: Network = Network(),  # noqa: B008 (it is frozen)
+    network: Network = Network(),
 ) -> Any:
     """A connected socket to where ``uri`` points, TLS established if it is secure.
 

@@ -47,6 +47,10 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     #: Seconds of silence after which a request is given up.
     timeout = DEFAULT.open_timeout
 
+    socket: Any
+    rfile: Any
+    response_headers: Any
+    code: Any
     websocket: WebSocket | None = None
     _failed = False
 
@@ -152,6 +156,7 @@ class WSGIServer(pywsgi.WSGIServer):  # type: ignore[misc]
     handler_class = WebSocketWSGIHandler
     #: As many may wait to be accepted as the system allows.
     backlog = 1024
+    pool: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         context = kwargs.get("ssl_context")
