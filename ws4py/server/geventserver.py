@@ -57,7 +57,10 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def handle(self) -> None:
         """All of the connection, on the calling greenlet."""
         self.socket.settimeout(self.timeout)
-        super().handle()
+        try:
+            super().handle()
+        except OSError as exc:
+            logger.info("request of %s broke: %s", self.client_address, exc)
         ws, self.websocket = self.websocket, None
         if ws is not None:
             self.server.websockets.drive(ws)
