@@ -1,6 +1,6 @@
 """The Autobahn conformance suite against every way of running: ``python bench/autobahn.py``.
 
-Starts our servers and our client one after the other, runs the suite (``autobahn.sh``, found in
+Starts our servers and our clients one after the other, runs the suite (``autobahn.sh``, found in
 ``../shared/conformance`` or given by ``AUTOBAHN``) against each, prints its lines, and exits with
 1 when a case failed or was not implemented. ``--fast`` leaves out the limits and compression.
 
@@ -33,10 +33,12 @@ RUNS: dict[str, list[str] | str] = {
     "uvloop": ["--backend", "uvloop"],
     "tornado": ["--backend", "tornado"],
     "uvicorn": ["--backend", "asgi"],
+    "gevent": ["--backend", "gevent"],
     "threadedclient": "threaded",
     "asyncioclient": "asyncio",
     "uvloopclient": "uvloop",
     "tornadoclient": "tornado",
+    "geventclient": "gevent",
 }
 
 

@@ -26,11 +26,14 @@ ENVIRONMENTS = {
     "new311": Environment("3.11", (PROJECT, "httptools", "tornado", "uvicorn", "uvloop")),
     "new313": Environment("3.13", (PROJECT, "uvloop")),
     "pure311": Environment("3.11", (PROJECT,), build="no"),
+    "gevent311": Environment("3.11", (PROJECT, "gevent")),
     "old311": Environment("3.11", ("ws4py==0.6.0", "gevent")),
     "peers311": Environment(
         "3.11",
         (
             "aiohttp",
+            "gevent",
+            "gevent-websocket",
             "picows",
             "socketify",
             "httptools",
@@ -105,7 +108,11 @@ SERVERS = {
         f"{{py}} uvicorn_server.py {UVICORN} wsproto", "peers311", headline=True
     ),
     "ws4py-0.6-wsgiref": Contestant("{py} ws4py_wsgiref.py {port} {mode}", "old311", headline=True),
+    "ws4py-gevent": Contestant("{py} ws4py_gevent.py {port} {mode}", "gevent311"),
     "ws4py-0.6-gevent": Contestant("{py} ws4py_gevent.py {port} {mode}", "old311", headline=True),
+    "gevent-websocket": Contestant(
+        "{py} gevent_websocket_server.py {port} {mode}", "peers311", headline=True
+    ),
 }
 
 #: Run as ``COMMAND PORT WHAT SIZE AMOUNT [LOOP]``; the loop is part of the command's end here.
@@ -113,6 +120,8 @@ CLIENTS = {
     LIMIT: Contestant("{bin}/wsload"),
     "C spinning": Contestant("{bin}/wsload --spin", modes=("rt",)),
     "ws4py": Contestant("{py} ws4py_threaded.py {args}", "new311"),
+    "ws4py-sync": Contestant("{py} ws4py_sync.py {args}", "new311"),
+    "ws4py-gevent": Contestant("{py} ws4py_gevent.py {args}", "gevent311"),
     "ws4py@3.13": Contestant("{py} ws4py_threaded.py {args}", "new313"),
     "ws4py-pure": Contestant("{py} ws4py_threaded.py {args}", "pure311"),
     "ws4py-asyncio+uvloop": Contestant("{py} ws4py_asyncio.py {args} uvloop", "new311"),
@@ -138,6 +147,7 @@ IDLERS = (
     "ws4py",
     "ws4py@3.13",
     "ws4py-pure",
+    "ws4py-gevent",
     "picows-low+uvloop",
     "websockets+uvloop",
     "aiohttp+uvloop",

@@ -51,8 +51,8 @@ _LAZY = {
     "Config": "ws4py.protocol.config",
     "Compression": "ws4py.protocol.config",
     "WebSocketManager": "ws4py.manager",
-    "connect": "ws4py.client.asyncioclient",
-    "serve": "ws4py.server.asyncioserver",
+    "connect": "ws4py.client.syncclient",
+    "serve": "ws4py.server.managedserver",
 }
 
 

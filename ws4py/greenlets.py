@@ -18,7 +18,7 @@ from ws4py import runtime
 from ws4py._extras import missing
 from ws4py.lock import native_lock
 from ws4py.reactor import READ, WRITE, Channel
-from ws4py.syscalls import read_some
+from ws4py.syscalls import new_buffer, read_some
 
 try:
     import gevent
@@ -35,8 +35,10 @@ __all__ = ["Greenlets", "call_in", "wrap_tls"]
 _system_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 _system_poll: Any = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
 
-#: What one read takes at most: the messages in it are handled before others have their turn.
-READ_SIZE = 65536
+#: Whether reading goes through a buffer of ours, as the compiled build has it.
+COMPILED = bool(new_buffer())
+#: What one read takes at most: its messages are handled before others have their turn.
+READ_SIZE = 65536 if COMPILED else 16384
 
 #: One read buffer for each hub: nobody switches between reading and taking the bytes out.
 _buffers: weakref.WeakKeyDictionary[Any, bytearray] = weakref.WeakKeyDictionary()
@@ -50,6 +52,8 @@ class Greenlets(runtime.Runtime):
     """
 
     __slots__ = ("_alarm", "_buffer", "_hub")
+
+    read_size = READ_SIZE
 
     def __init__(self, sock: Any) -> None:
         self._hub = sock.hub  # the calling thread may have another one, or none
@@ -81,8 +85,8 @@ class Greenlets(runtime.Runtime):
         return self._alarm
 
     def read(self, sock: Any, fd: int) -> bytes | None:
-        """Past gevent, which would raise an exception for each time that nothing is there."""
-        return read_some(sock, fd, self._buffer)
+        """Compiled, past gevent: it raises an exception for each time that nothing is there."""
+        return read_some(sock, fd, self._buffer) if COMPILED else super().read(sock, fd)
 
     def wait_ready(self, sock: Any, events: int, timeout: float | None) -> bool:
         """The calling greenlet waits; a thread without a hub waits as threads do."""

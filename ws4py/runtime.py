@@ -50,6 +50,9 @@ class Runtime:
 
     __slots__ = ()
 
+    #: What ``read()`` takes at most.
+    read_size = READ_SIZE
+
     @property
     def sockets_wait(self) -> bool:
         """Whether a call on a socket can be left to wait, while another thread sends on it.
@@ -81,7 +84,7 @@ class Runtime:
     def read(self, sock: Any, fd: int) -> bytes | None:
         """What has arrived; ``None`` when nothing has. Where sockets do not wait."""
         try:
-            data: bytes = sock.recv(READ_SIZE)
+            data: bytes = sock.recv(self.read_size)
         except (BlockingIOError, InterruptedError):
             return None
         return data

@@ -43,8 +43,8 @@ cdef class BlockingTransport(_SocketTransport):
     cdef public bint _closed
     cdef public int _fd
     cdef public bint _fresh
+    cdef public bint _greedy
     cdef public object _held
-    cdef public int _in_a_row
     cdef public Py_ssize_t _held_size
     cdef public object _successor
     cdef public object _reader

@@ -24,14 +24,20 @@ from ws4py.reactor import READ, WRITE, Channel, Reactor
 from ws4py.runtime import DONTWAIT, MORE, close_socket, is_secure, runtime_of, wait_ready
 from ws4py.syscalls import READ_SIZE, new_buffer, read_some, write_some
 
-__all__ = ["BlockingTransport", "PolledTransport", "Transport", "drive_handshake"]
+__all__ = [
+    "BlockingTransport",
+    "PolledTransport",
+    "Transport",
+    "close_socket",
+    "drive_handshake",
+    "is_secure",
+    "wait_ready",
+]
 
 logger = logging.getLogger("ws4py")
 
 #: TLS hands out records of 16 KiB; after this many the others have their turn.
 TLS_READS = 16
-#: Who always finds something to read lets others have a turn after this many times.
-GREEDY_READS = 2
 #: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
 CORK_SIZE = 65536
 
@@ -205,9 +211,9 @@ class BlockingTransport(_SocketTransport):
         "_closed",
         "_fd",
         "_fresh",
+        "_greedy",
         "_held",
         "_held_size",
-        "_in_a_row",
         "_reader",
         "_real",
         "_receiving",
@@ -229,7 +235,7 @@ class BlockingTransport(_SocketTransport):
         self._fresh = True
         self._reader: object = None
         self._receiving = False
-        self._in_a_row = 0  # reads without a wait
+        self._greedy = False  # there was something to read at once: others first, next time
         self._waiters = 0  # others that wait for the socket
         self._watched = False
         # Read while the reading thread waited to write, and to be delivered in its turn.
@@ -290,12 +296,11 @@ class BlockingTransport(_SocketTransport):
             self._runtime.close_socket(self.sock)
 
     def _next_data(self, timeout: float | None) -> bytes | None:
-        if not self._waits:
-            self._in_a_row += 1
-            if self._in_a_row == GREEDY_READS:
-                self._in_a_row = 0
-                self._runtime.give_way()
+        if self._greedy:
+            self._greedy = False
+            self._runtime.give_way()
         if self._held:
+            self._greedy = not self._waits
             held: bytes = self._held.popleft()
             self._held_size -= len(held)
             return held
@@ -307,11 +312,13 @@ class BlockingTransport(_SocketTransport):
             received: bytes = self.sock.recv(READ_SIZE)
             return received
         end = None if timeout is None else time.monotonic() + timeout
+        waited = False
         while True:
             data, events = self._read()
             if data is not None:
+                self._greedy = not waited
                 return data
-            self._in_a_row = 0
+            waited = True
             left = None if end is None else max(0.0, end - time.monotonic())
             if not self._runtime.wait_ready(self.sock, events, left):
                 return None

@@ -90,11 +90,40 @@ SERVERS = {
 }
 
 
+IMPORT = SCRIPT.splitlines()[0]
+CONNECT = "        ws.connect()\n"
+MANAGER = """\
+from ws4py.client import WebSocketBaseClient
+from ws4py.manager import WebSocketManager
+
+manager = WebSocketManager()
+
+class WebSocketClient(WebSocketBaseClient):
+    def handshake_ok(self):
+        manager.add(self)"""
+
+#: Ways to run the client: what stands instead of its import line, and behind ``connect()``.
+WAYS = {
+    "threads": (IMPORT, ""),
+    "gevent": (IMPORT.replace("threaded", "gevent"), "        ws.run_forever()\n"),
+    "gevent, patched": (
+        "from gevent import monkey; monkey.patch_all()\n" + IMPORT,
+        "        ws.run_forever()\n",
+    ),
+    "manager": (
+        MANAGER,
+        "        manager.start()\n        manager.wait_closed()\n        manager.stop()\n",
+    ),
+}
+
+
 @contextlib.contextmanager
-def script(url, folder):
+def script(url, folder, way="threads"):
     """The script, running as a program of its own."""
     path = folder / "client.py"
-    path.write_text(SCRIPT.replace("ws://localhost:9000", url), "utf-8")
+    head, tail = WAYS[way]
+    text = SCRIPT.replace("ws://localhost:9000", url)
+    path.write_text(text.replace(IMPORT, head).replace(CONNECT, CONNECT + tail), "utf-8")
     program = Program([sys.executable, str(path)], folder, environment(folder / "bin"))
     try:
         yield program
@@ -107,6 +136,15 @@ def test_it_runs_to_its_end(server, tmp_path):
     if server.startswith("websockets"):
         need_package("websockets")
     with SERVERS[server]() as url, script(url, tmp_path) as program:
+        assert program.wait() == 0, program.output
+    assert [line.strip() for line in program.output.splitlines()] == [s.strip() for s in OUTPUT]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "threads"])
+def test_it_runs_elsewhere_with_only_its_import_changed(way, tmp_path):
+    if way.startswith("gevent"):
+        need_package("gevent")
+    with SERVERS["managed"]() as url, script(url, tmp_path, way) as program:
         assert program.wait() == 0, program.output
     assert [line.strip() for line in program.output.splitlines()] == [s.strip() for s in OUTPUT]
 

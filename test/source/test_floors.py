@@ -47,6 +47,7 @@ FLOORS = {
     "ws4py.foreign": 2,
     "ws4py.lock": 2,
     "ws4py.reactor": 2,
+    "ws4py.runtime": 2,
     "ws4py.syscalls": 2,
     "ws4py.transport": 2,
     "ws4py.websocket": 3,
@@ -55,6 +56,7 @@ FLOORS = {
     "ws4py.asynchooks": 4,
     "ws4py.awaited": 4,
     "ws4py.loopmanager": 4,
+    "ws4py.greenlets": 5,  # what the gevent adapters share
     "ws4py.async_websocket": 5,  # the WebSocket of 0.6's asyncio server
     "ws4py.__main__": 5,
 }
@@ -68,6 +70,7 @@ SHARED = {
     "ws4py.client.dial",
     "ws4py.client.opening",
     "ws4py.client.proxy",
+    "ws4py.client.pull",
     "ws4py.client.reconnect",
     "ws4py.server",
     "ws4py.server.caretaker",

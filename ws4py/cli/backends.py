@@ -105,6 +105,14 @@ BACKENDS = (
         extra="asgi",
     ),
     Backend(
+        "gevent",
+        "server",
+        "ws4py.cli.gevent:Server",
+        "a greenlet for each connection, behind gevent's WSGI server",
+        needs="gevent",
+        extra="gevent",
+    ),
+    Backend(
         "threaded",
         "client",
         "ws4py.client.threadedclient:WebSocketClient",
@@ -131,6 +139,14 @@ BACKENDS = (
         "on Tornado's loop",
         needs="tornado",
         extra="tornado",
+    ),
+    Backend(
+        "gevent",
+        "client",
+        "ws4py.cli.gevent:Client",
+        "a greenlet for the connection",
+        needs="gevent",
+        extra="gevent",
     ),
 )
 

@@ -105,7 +105,7 @@ class Network:
 
     #: ``(family, kind, protocol)`` → a socket.
     socket: Callable[..., Any] = lambda *args: socket.socket(*args)
-    #: ``(host, port, timeout)`` → as ``getaddrinfo()``. ``OSError``, or ``TimeoutError`` in the end.
+    #: ``(host, port, timeout)`` → what ``getaddrinfo()`` gives. ``OSError``; ``TimeoutError``.
     look_up: Callable[[str, int, float | None], list[Any]] = look_up
     #: ``(context, sock, **options)`` → the socket with TLS around it, its handshake done.
     wrap_tls: Callable[..., Any] = lambda context, sock, **how: context.wrap_socket(sock, **how)

@@ -47,13 +47,20 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     #: Seconds of silence after which a request is given up.
     timeout = DEFAULT.open_timeout
 
+    socket: Any
+    rfile: Any
+    response_headers: Any
+    code: Any
     websocket: WebSocket | None = None
     _failed = False
 
     def handle(self) -> None:
         """All of the connection, on the calling greenlet."""
         self.socket.settimeout(self.timeout)
-        super().handle()
+        try:
+            super().handle()
+        except OSError as exc:
+            logger.info("request of %s broke: %s", self.client_address, exc)
         ws, self.websocket = self.websocket, None
         if ws is not None:
             self.server.websockets.drive(ws)
@@ -152,6 +159,7 @@ class WSGIServer(pywsgi.WSGIServer):  # type: ignore[misc]
     handler_class = WebSocketWSGIHandler
     #: As many may wait to be accepted as the system allows.
     backlog = 1024
+    pool: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         context = kwargs.get("ssl_context")
