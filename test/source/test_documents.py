@@ -17,7 +17,8 @@ that opens it, behind the language (which is all that GitHub looks at):
 ``python norun: REASON``, ``console norun: REASON``, ``sh norun: REASON``
     is not run. Python is still compiled.
 
-Blocks in other languages are left alone. Ports 9000 to 9099 are replaced by free ones.
+Blocks in other languages are left alone. Ports 9000 to 9099 are replaced by free ones. A page with
+the comment ``<!-- needs: PACKAGE -->`` is skipped where that cannot be imported.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from programs import need_package
 from running import ROOT, Program, environment
 
 PAGES = sorted([*ROOT.glob("README.md"), *(ROOT / "docs").rglob("*.md")])
@@ -202,7 +204,10 @@ def tell(text: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_code_of_the_page_runs(page, tmp_path, monkeypatch):
-    tell(page.read_text("utf-8"), str(page), tmp_path, monkeypatch)
+    text = page.read_text("utf-8")
+    for package in re.findall(r"<!-- needs: (\w+) -->", text):
+        need_package(package)
+    tell(text, str(page), tmp_path, monkeypatch)
 
 
 def test_the_blocks_of_a_page_build_on_each_other(tmp_path, monkeypatch):

@@ -145,7 +145,9 @@ def pass_on(ws: WebSocket, early: bytes, peer: tuple[str, int]) -> None:
     """The response is out: the websocket goes to the plugin."""
     if early:
         ws.stream.receive_data(early)
-    cherrypy.engine.publish(HANDLE, ws, peer)
+    if not cherrypy.engine.publish(HANDLE, ws, peer):  # the plugin has stopped meanwhile
+        ws.close(*SHUTTING_DOWN)
+        ws.close_connection()
 
 
 class WebSocketPlugin(SimplePlugin):  # type: ignore[misc]
