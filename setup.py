@@ -24,6 +24,7 @@ from setuptools.command.build_py import build_py
 
 #: Dotted names of the modules to compile: all that every message passes through, bottom up.
 MODULES: list[str] = [
+    "ws4py.clock",
     "ws4py.messaging",
     "ws4py.protocol.mask",
     "ws4py.protocol.wire",

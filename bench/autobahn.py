@@ -27,11 +27,16 @@ RUNS: dict[str, list[str] | str] = {
     "managed-poll": ["--backend", "managed", "--poller", "poll"],
     "threaded": ["--backend", "threaded"],
     "wsgiref": ["--backend", "wsgiref"],
+    "cherrypy": ["--backend", "cherrypy"],
+    "wsgi-gunicorn-gthread": ["--backend", "gunicorn"],
     "asyncio": ["--backend", "asyncio"],
     "uvloop": ["--backend", "uvloop"],
+    "tornado": ["--backend", "tornado"],
+    "uvicorn": ["--backend", "asgi"],
     "threadedclient": "threaded",
     "asyncioclient": "asyncio",
     "uvloopclient": "uvloop",
+    "tornadoclient": "tornado",
 }
 
 

@@ -23,7 +23,7 @@ class Environment:
 
 
 ENVIRONMENTS = {
-    "new311": Environment("3.11", (PROJECT, "uvloop")),
+    "new311": Environment("3.11", (PROJECT, "httptools", "tornado", "uvicorn", "uvloop")),
     "new313": Environment("3.13", (PROJECT, "uvloop")),
     "pure311": Environment("3.11", (PROJECT,), build="no"),
     "old311": Environment("3.11", ("ws4py==0.6.0", "gevent")),
@@ -33,6 +33,9 @@ ENVIRONMENTS = {
             "aiohttp",
             "picows",
             "socketify",
+            "httptools",
+            "tornado",
+            "uvicorn",
             "uvloop",
             "websocket-client",
             "websockets",
@@ -57,6 +60,10 @@ class Contestant:
 #: What everything is compared with.
 LIMIT = "C limit"
 
+#: What uvicorn is given, and ws4py's protocol class for it.
+UVICORN = "{port} {mode} uvloop"
+WS4PY = "ws4py.server.asgi:WebSocketProtocol"
+
 SERVERS = {
     LIMIT: Contestant("{bin}/limit_server {port} {mode}"),
     "ws4py": Contestant("{py} ws4py_managed.py {port} {mode}", "new311"),
@@ -66,6 +73,9 @@ SERVERS = {
     "ws4py-asyncio+uvloop": Contestant("{py} ws4py_asyncio.py {port} {mode} uvloop", "new311"),
     "ws4py-asyncio+uvloop@3.13": Contestant("{py} ws4py_asyncio.py {port} {mode} uvloop", "new313"),
     "ws4py-awaited+uvloop": Contestant("{py} ws4py_awaited.py {port} {mode} uvloop", "new311"),
+    "ws4py-tornado": Contestant("{py} ws4py_tornado.py {port} {mode}", "new311"),
+    "ws4py-asgi+uvloop": Contestant(f"{{py}} ws4py_asgi.py {UVICORN} {WS4PY}", "new311"),
+    "uvicorn-ws4py+uvloop": Contestant(f"{{py}} uvicorn_server.py {UVICORN} {WS4PY}", "new311"),
     "picows-low": Contestant("{py} picows_low.py {port} {mode}", "peers311"),
     "picows-low+uvloop": Contestant("{py} picows_low.py {port} {mode} uvloop", "peers311"),
     "picows-low@3.13": Contestant("{py} picows_low.py {port} {mode}", "peers313"),
@@ -86,6 +96,13 @@ SERVERS = {
     ),
     "wsproto+uvloop": Contestant(
         "{py} wsproto_asyncio.py {port} {mode} uvloop", "peers311", headline=True
+    ),
+    "tornado": Contestant("{py} tornado_server.py {port} {mode}", "peers311", headline=True),
+    "uvicorn-websockets+uvloop": Contestant(
+        f"{{py}} uvicorn_server.py {UVICORN} websockets-sansio", "peers311", headline=True
+    ),
+    "uvicorn-wsproto+uvloop": Contestant(
+        f"{{py}} uvicorn_server.py {UVICORN} wsproto", "peers311", headline=True
     ),
     "ws4py-0.6-wsgiref": Contestant("{py} ws4py_wsgiref.py {port} {mode}", "old311", headline=True),
     "ws4py-0.6-gevent": Contestant("{py} ws4py_gevent.py {port} {mode}", "old311", headline=True),

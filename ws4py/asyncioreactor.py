@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ws4py.lock import new_lock
 from ws4py.reactor import READ, WRITE, Channel
 from ws4py.syscalls import this_thread
 from ws4py.transport import Driven, PolledTransport, SocketReactor, _SocketTransport
@@ -262,7 +263,7 @@ class StreamTransport(PolledTransport):
     __slots__ = ("_blocked", "_full", "_more", "loop", "stream_transport")
 
     def __init__(self, transport: asyncio.Transport, reactor: AsyncioReactor) -> None:
-        _SocketTransport.__init__(self, transport.get_extra_info("socket"))
+        _SocketTransport.__init__(self, transport.get_extra_info("socket"), new_lock())
         self.is_secure = transport.get_extra_info("sslcontext") is not None
         self.stream_transport = transport
         self.loop = reactor.loop

@@ -7,6 +7,7 @@ for clients and servers; it must never know sockets, frames or who drives the co
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections import deque
 from collections.abc import (
@@ -19,6 +20,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from inspect import iscoroutinefunction
 from typing import Any
 
 from ws4py.exc import ConnectionClosed
@@ -26,10 +28,9 @@ from ws4py.messaging import Message, PongControlMessage
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.connection import OPEN, CloseInfo
 from ws4py.protocol.deflate import PerMessageDeflate
-from ws4py.transport import PolledTransport
 from ws4py.websocket import Payload, WebSocket, to_bytes
 
-__all__ = ["Awaited", "HandledWebSocket", "Handler"]
+__all__ = ["Awaited", "HandledWebSocket", "Handler", "handled"]
 
 Handler = Callable[["HandledWebSocket"], Coroutine[Any, Any, object]]
 Pieces = Iterator[Payload] | AsyncIterable[Payload]
@@ -228,7 +229,7 @@ class Awaited(WebSocket):
     async def _room(self) -> None:
         """Wait until the peer has read what it was owed, or is gone."""
         stream, transport = self.stream, self._transport
-        if not isinstance(transport, PolledTransport):
+        if transport is None:
             return
         while True:
             with transport.lock:  # another thread may be about to write the last of it
@@ -381,6 +382,15 @@ class HandledWebSocket(Awaited):
             self._user_failed(getattr(self._handler, "__qualname__", repr(self._handler)))
         finally:
             self.close()
+
+
+def handled(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes the websockets of a server whose ``handler`` may be a coroutine function."""
+    if not isinstance(handler, type) and (
+        iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+    ):
+        return functools.partial(HandledWebSocket, handler)
+    return handler
 
 
 def is_normal(info: CloseInfo | None) -> bool:

@@ -6,13 +6,14 @@ what is locked.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
 from typing import Any
 
-from ws4py.syscalls import this_thread
+from ws4py.syscalls import patched, this_thread
 
-__all__ = ["Lock", "new_lock"]
+__all__ = ["Lock", "native_lock", "new_lock"]
 
 #: Whether this module runs compiled, so that no other Python code runs between two lines of it.
 COMPILED = not __file__.endswith((".py", ".pyc"))
@@ -87,13 +88,13 @@ class Lock:
 
 
 class SystemLock(Lock):
-    """The same over the standard library's, where there is no interpreter's lock to rely on."""
+    """The same over one of the system's, where there is no interpreter's lock to rely on."""
 
     __slots__ = ("_lock",)
 
-    def __init__(self) -> None:
+    def __init__(self, lock: Any) -> None:
         super().__init__()
-        self._lock = threading.RLock()
+        self._lock = lock
 
     def acquire(self) -> None:
         """Take the lock."""
@@ -105,9 +106,18 @@ class SystemLock(Lock):
 
 
 def new_lock() -> Any:
-    """The cheapest recursive lock that is safe here."""
+    """The cheapest recursive lock that is safe here, among threads as ``threading`` has them."""
     if not COMPILED:
         return threading.RLock()
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return SystemLock()
+    if patched() or not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return SystemLock(threading.RLock())
     return Lock()
+
+
+def native_lock() -> Any:
+    """A recursive lock among the system's threads, even where greenlets pass for threads.
+
+    For greenlets that never switch while they hold it.
+    """
+    lock = _thread.RLock()
+    return SystemLock(lock) if COMPILED else lock

@@ -34,18 +34,23 @@ class WebSocketManager:
     on the thread that adds it). All methods may be called from any thread and from hooks.
 
     The thread is not a daemon: it runs until ``stop()``, and can be started again after that.
+
+    ``reactor``: serve on this one, which somebody else runs (see ``ws4py.foreign``). There is no
+    thread then, and ``start()`` and ``run()`` are of no use.
     """
 
-    def __init__(self, poller: Any = None) -> None:
+    def __init__(self, poller: Any = None, *, reactor: SocketReactor | None = None) -> None:
         self.lock = threading.RLock()
         self._websockets: dict[int, WebSocket] = {}  # by identity: descriptors are reused
         self._poller = poller
         self._empty = threading.Condition()
         #: Called on the manager's thread after a websocket has gone. For servers.
         self.on_forget: Callable[[], object] | None = None
-        self._reactor: SocketReactor | None = None
+        self._reactor = reactor
+        self._guest = reactor is not None
         self._thread: threading.Thread | None = None
         self.running = False
+        self._farewell: tuple[int, str] | None = None
         self.name = "WebSocketManager"
         self.daemon = False
 
@@ -82,6 +87,7 @@ class WebSocketManager:
             if self.running:
                 raise RuntimeError("the manager is running already")
             self.running = True
+            self._farewell = None
             self._thread = threading.Thread(target=self._loop, name=self.name, daemon=self.daemon)
             self._thread.start()
 
@@ -124,6 +130,10 @@ class WebSocketManager:
 
     def stop(self) -> None:
         """End ``run()``. Connections still there are cut; see ``close_all`` for manners."""
+        if self._guest:
+            for ws in self:
+                ws.close_connection()
+            return
         with self.lock:
             was_running, self.running = self.running, False
             reactor = self._reactor
@@ -186,6 +196,37 @@ class WebSocketManager:
             self._websockets.pop(id(ws), None)
             raise
 
+    def entrust(self, ws: WebSocket) -> None:
+        """Serve this websocket, with all its hooks on the manager's thread. Any thread.
+
+        Where ``add`` calls ``opened()`` at once, this leaves it to the manager. It returns at
+        once; one that comes too late for ``shut_down`` is told so and cut.
+        """
+        with self.lock:
+            if self.running:
+                self.reactor.call_soon(self._welcome, ws)
+                return
+        self._send_away(ws)
+
+    def _welcome(self, ws: WebSocket) -> None:
+        if not self.running:
+            self._send_away(ws)
+            return
+        try:
+            self.adopt(ws)
+        except Exception:
+            logger.exception("cannot serve %r", ws)
+            ws.close_connection()
+            return
+        ws.connection_made()
+        if self._farewell is not None:
+            ws.close(*self._farewell)
+
+    def _send_away(self, ws: WebSocket) -> None:
+        if self._farewell is not None:
+            ws.close(*self._farewell)
+        ws.close_connection()
+
     def _forget(self, ws: Any) -> None:
         """The last word about a websocket, on the manager's thread."""
         self._websockets.pop(id(ws), None)
@@ -206,6 +247,32 @@ class WebSocketManager:
         """Begin to close every websocket; returns at once. See ``wait_closed``."""
         for ws in list(self._websockets.values()):
             ws.close(code=code, reason=message)
+
+    def shut_down(self, code: int, reason: str, patience: float = 1.0) -> None:
+        """Close every websocket politely, wait for that, then stop; nothing if it does not run.
+
+        A peer that does not answer is cut by its own close timeout; ``patience`` is how many
+        seconds the last ``closed()`` hooks may take after that. Not from the manager's thread.
+        """
+        with self.lock:
+            self._farewell = code, reason
+            if not self.running:
+                return
+        begun = threading.Event()
+
+        def begin() -> None:
+            # On the manager's thread: whatever was entrusted before is there by now.
+            self.close_all(code, reason)
+            begun.set()
+
+        self.reactor.call_soon(begin)
+        if begun.wait(self._longest_close() + patience):
+            self.wait_closed(self._longest_close() + patience)
+        self.stop()
+        self.join()
+
+    def _longest_close(self) -> float:
+        return max((ws.stream.config.close_timeout or 0 for ws in self), default=0)
 
     def wait_closed(self, timeout: float | None = None) -> bool:
         """Wait until no websocket is left; ``False`` after ``timeout`` seconds. Not from hooks."""

@@ -1,7 +1,8 @@
 # Types for the compiled build of reactor.py; the logic is all there.
 cimport cython
 
-from ws4py.syscalls cimport this_thread
+from ws4py.clock cimport read_clock
+from ws4py.syscalls cimport ReadyList, this_thread
 
 cdef class Channel:
     cdef public object alarm_at
@@ -22,12 +23,21 @@ cdef class Reactor:
     cdef public object _sequence
     cdef public object _alarm_lock
     cdef public object _calls
+    cdef public int _epoll
+    cdef public ReadyList _ready
     cdef public object _waker
 
     cpdef bint in_thread(self) noexcept
     cpdef served(self)
-    @cython.locals(channel=Channel, events=int)
+    @cython.locals(patience=double, count=int, index=int)
     cpdef turn(self, timeout=*)
-    cpdef _patience(self, timeout)
+    @cython.locals(fd=int, events=int)
+    cpdef serve(self, ready=*)
+    @cython.locals(channel=Channel)
+    cpdef _serve(self, int fd, int events)
+    @cython.locals(alarms=list)
+    cpdef _look_around(self)
+    @cython.locals(alarms=list, left=double)
+    cpdef double _patience(self, timeout) except? -2.0
     cpdef _ring_alarms(self)
     cpdef _run_calls(self)

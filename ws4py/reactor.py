@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from ws4py.syscalls import this_thread
+from ws4py.clock import read_clock
+from ws4py.syscalls import DIRECT_EPOLL, ReadyList, patched, this_thread
 
 __all__ = [
     "READ",
@@ -172,6 +173,10 @@ class EPollPoller(_BasePoller):
     def __init__(self, timeout: float = 0.1) -> None:
         super().__init__(timeout)
         self._epoll = select.epoll()
+
+    def fileno(self) -> int:
+        """The descriptor of the epoll itself."""
+        return self._epoll.fileno()
 
     def register(self, fd: int, events: int = READ) -> None:
         with contextlib.suppress(FileExistsError):
@@ -340,6 +345,10 @@ class Reactor:
 
     def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.poller: Poller
+        # Past the poller's objects for each event, where that can be done.
+        self._epoll = -1
+        self._ready: ReadyList | None = None
+        patched()  # for this_thread()
         self.clock = clock
         self.running = False
         self.ident = 0  # the thread that runs it, if one does
@@ -360,6 +369,9 @@ class Reactor:
         elif not hasattr(poller, "wait"):
             poller = LegacyPoller(poller)
         self.poller = poller
+        if DIRECT_EPOLL and type(poller) is EPollPoller:
+            # Past the poller's objects for each event.
+            self._epoll, self._ready = poller.fileno(), ReadyList()
         self._waker = _Waker()
         self.register(self._waker.fileno(), self._waker)
 
@@ -451,41 +463,66 @@ class Reactor:
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait for something to do, for ``timeout`` seconds at most, and do it."""
-        channels = self._channels
         self._waiting = True  # before looking how long: a signal may come in between
-        ready = self.poller.wait(self._patience(timeout))
+        patience = self._patience(timeout)
+        if self._ready is None:
+            ready = self.poller.wait(None if patience < 0 else patience)
+            self._waiting = False
+            self.serve(ready)
+            return
+        count = self._ready.wait(self._epoll, patience)
         self._waiting = False
+        for index in range(count):
+            self._serve(self._ready.descriptor(index), self._ready.events(index))
+        self._look_around()
+
+    def serve(self, ready: Iterable[tuple[int, int]] = ()) -> None:
+        """Serve these descriptors, which are ready for that, and whatever else is due."""
         for fd, events in ready:
-            channel = channels.get(fd)
-            if channel is None:
-                continue
-            try:
+            self._serve(fd, events)
+        self._look_around()
+
+    def _serve(self, fd: int, events: int) -> None:
+        """Let the channel do what its descriptor is ready for."""
+        channel = self._channels.get(fd)
+        if channel is None:
+            return
+        try:
+            if events == READ:  # nearly always
+                channel.readable()
+            else:
                 if events & ~WRITE:
                     channel.readable()
                 if events & WRITE:
                     channel.writable()
-            except Exception:
-                logger.exception("error while serving descriptor %d; no longer watched", fd)
-                self.unregister(fd)
-            self.served()
-        self._ring_alarms()
-        self._run_calls()
+        except Exception:
+            logger.exception("error while serving descriptor %d; no longer watched", fd)
+            self.unregister(fd)
+        self.served()
+
+    def _look_around(self) -> None:
+        """Serve what is due besides descriptors."""
+        alarms = self._alarms
+        if alarms and alarms[0][0] <= read_clock(self.clock):
+            self._ring_alarms()
+        if self._calls:
+            self._run_calls()
 
     def served(self) -> None:
         """Called after each channel's turn, each alarm and each call. For subclasses."""
 
-    def _patience(self, timeout: float | None) -> float | None:
+    def _patience(self, timeout: float | None) -> float:
+        """How long there is nothing to do but wait, in seconds; -1: for ever."""
         if self._calls:
-            return 0
-        if self._alarms:
-            left = max(0.0, self._alarms[0][0] - self.clock())
+            return 0.0
+        alarms = self._alarms  # another thread may put a list without this one in its place
+        if alarms:
+            left = max(0.0, alarms[0][0] - read_clock(self.clock))
             return left if timeout is None else min(left, timeout)
-        return timeout
+        return -1.0 if timeout is None else timeout
 
     def _ring_alarms(self) -> None:
-        if not self._alarms:
-            return
-        now = self.clock()
+        now = read_clock(self.clock)
         while (channel := self._due(now)) is not None:
             try:
                 channel.ring()

@@ -1,6 +1,6 @@
 # The system calls of syscalls.py, on Unix; what they mean is said there.
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_SetFromErrno
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc cimport errno
 
 cdef extern from *:
@@ -8,7 +8,7 @@ cdef extern from *:
     #ifdef _WIN32
     #define WS4PY_DIRECT 0
     static Py_ssize_t ws4py_recv(int fd, char *out, Py_ssize_t size) { return -1; }
-    static Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size) { return -1; }
+    static Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size, int more) { return -1; }
     #else
     #include <sys/types.h>
     #include <sys/socket.h>
@@ -17,12 +17,35 @@ cdef extern from *:
     #endif
     #define WS4PY_DIRECT 1
     #define ws4py_recv(fd, out, size) recv(fd, out, (size_t)(size), 0)
-    #define ws4py_send(fd, data, size) send(fd, data, (size_t)(size), MSG_NOSIGNAL)
+    #ifndef MSG_MORE
+    #define MSG_MORE 0
+    #endif
+    #define ws4py_send(fd, data, size, more) \\
+        send(fd, data, (size_t)(size), MSG_NOSIGNAL | ((more) ? MSG_MORE : 0))
+    #endif
+
+    #ifdef __linux__
+    #include <math.h>
+    #include <sys/epoll.h>
+    #define WS4PY_EPOLL 1
+    typedef struct epoll_event ws4py_event;
+    #define ws4py_event_fd(event) ((event).data.fd)
+    #define ws4py_epoll_wait epoll_wait
+    #else
+    #define WS4PY_EPOLL 0
+    typedef struct { int fd; unsigned int events; } ws4py_event;
+    #define ws4py_event_fd(event) ((event).fd)
+    #define ws4py_epoll_wait(epoll, found, size, timeout) (-1)
     #endif
     """
     bint direct "WS4PY_DIRECT"
+    bint direct_epoll "WS4PY_EPOLL"
+    ctypedef struct ws4py_event:
+        unsigned int events
+    int ws4py_event_fd(ws4py_event event) nogil
+    int ws4py_epoll_wait(int epoll, ws4py_event *found, int size, int timeout) nogil
     Py_ssize_t ws4py_recv(int fd, char *out, Py_ssize_t size) nogil
-    Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size) nogil
+    Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size, int more) nogil
 
 cdef inline bint again(int error) except -1:
     """Whether the call only found nothing to do; raises OSError for any other failure."""
@@ -32,39 +55,69 @@ cdef inline bint again(int error) except -1:
     errno.errno = error
     PyErr_SetFromErrno(OSError)
 
+# The interpreter's lock is kept where the system only copies a little: to give it away and to get
+# it back takes as long as the call.
+
 cdef inline bytes call_recv(int fd, bytearray buffer):
     cdef char *out = buffer
-    cdef Py_ssize_t size = len(buffer)
-    cdef Py_ssize_t got
-    cdef int error = 0
-    with nogil:
-        got = ws4py_recv(fd, out, size)
-        if got < 0:
-            error = errno.errno
+    cdef Py_ssize_t got = ws4py_recv(fd, out, len(buffer))
     if got >= 0:
         return PyBytes_FromStringAndSize(out, got)
-    again(error)
+    again(errno.errno)
     return None
 
-cdef inline Py_ssize_t call_send(int fd, bytes data) except -1:
+cdef inline Py_ssize_t call_send(int fd, bytes data, bint more) except -1:
     cdef const char *start = data
     cdef Py_ssize_t size = len(data)
     cdef Py_ssize_t sent
     cdef int error = 0
-    with nogil:
-        sent = ws4py_send(fd, start, size)
-        if sent < 0:
+    if size < 65536:
+        sent = ws4py_send(fd, start, size, more)
+        error = errno.errno
+    else:
+        with nogil:
+            sent = ws4py_send(fd, start, size, more)
             error = errno.errno
     if sent >= 0:
         return sent
     again(error)
     return 0
 
+cdef class ReadyList:
+    cdef ws4py_event found[512]
+
+    cpdef int wait(self, int epoll, double timeout) except -1
+    cpdef int descriptor(self, int index) noexcept
+    cpdef int events(self, int index) noexcept
+
+cdef inline int call_epoll_wait(ReadyList ready, int epoll, double timeout) except -1:
+    # Rounded up: to wake up just before a deadline would be in vain.
+    cdef int patience = -1 if timeout < 0 else <int> min(timeout * 1000 + 0.999, 2e9)
+    cdef int count
+    cdef int error = 0
+    PyErr_CheckSignals()  # no bytecode is run that would do it, and the wait may be long
+    with nogil:
+        count = ws4py_epoll_wait(epoll, ready.found, 512, patience)
+        if count < 0:
+            error = errno.errno
+    if count >= 0:
+        return count
+    again(error)
+    PyErr_CheckSignals()
+    return 0
+
+cdef inline int ready_descriptor(ReadyList ready, int index) noexcept:
+    return ws4py_event_fd(ready.found[index])
+
+cdef inline int ready_events(ReadyList ready, int index) noexcept:
+    return <int> ready.found[index].events
+
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
 
 cdef bint COMPILED
+cdef bint PATCHED
 
 cpdef bytes read_some(sock, int fd, bytearray buffer)
-cpdef Py_ssize_t write_some(sock, int fd, data) except -1
+cpdef Py_ssize_t write_some(sock, int fd, data, bint more=*) except -1
 cpdef unsigned long this_thread() noexcept

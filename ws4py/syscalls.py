@@ -1,19 +1,32 @@
 """What every message asks of the system, with as little around it as can be.
 
-The two calls that it costs, for sockets that do not wait, and which thread this is. Compiled, on
-Unix, these are the calls themselves; else they go through Python's modules. This module must
-never know what the bytes mean.
+The calls that it costs, for sockets that do not wait, what time it is, and which thread this is.
+Compiled, on Unix, these are the calls themselves; else they go through Python's modules. This
+module must never know what the bytes mean.
 """
 
 from __future__ import annotations
 
-from threading import get_ident
+import threading
+from types import BuiltinFunctionType
 from typing import Any
 
-__all__ = ["READ_SIZE", "new_buffer", "read_some", "this_thread", "write_some"]
+__all__ = [
+    "DIRECT_EPOLL",
+    "READ_SIZE",
+    "ReadyList",
+    "new_buffer",
+    "patched",
+    "read_some",
+    "this_thread",
+    "write_some",
+]
 
 #: Whether this module runs compiled, so that the functions of ``syscalls.pxd`` are there.
 COMPILED = not __file__.endswith((".py", ".pyc"))
+
+#: Whether a ``ReadyList`` works here.
+DIRECT_EPOLL = bool(COMPILED and direct_epoll)  # type: ignore[name-defined] # noqa: F821
 
 #: One read takes at most this much: enough for bulk, little enough to be fair to the others.
 READ_SIZE = 262144 if COMPILED else 65536
@@ -35,10 +48,13 @@ def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:
     return data
 
 
-def write_some(sock: Any, fd: int, data: bytes | memoryview) -> int:
-    """How much of ``data`` the system has taken; 0 when it has no room. Raises ``OSError``."""
+def write_some(sock: Any, fd: int, data: bytes | memoryview, more: bool = False) -> int:
+    """How much of ``data`` the system has taken; 0 when it has no room. Raises ``OSError``.
+
+    ``more``: more follows at once, so that this need not be a packet of its own.
+    """
     if COMPILED and direct and type(data) is bytes:  # type: ignore[name-defined] # noqa: F821
-        return call_send(fd, data)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        return call_send(fd, data, more)  # type: ignore[name-defined,no-any-return] # noqa: F821
     try:
         sent: int = sock.send(data)
     except (BlockingIOError, InterruptedError):
@@ -46,8 +62,44 @@ def write_some(sock: Any, fd: int, data: bytes | memoryview) -> int:
     return sent
 
 
+class ReadyList:
+    """What epoll has found: numbers, without a Python object for each. Where ``DIRECT_EPOLL``.
+
+    One thread's, to be used again and again.
+    """
+
+    #: What one look finds at most; the rest is found by the next one.
+    SIZE = 512
+
+    def wait(self, epoll: int, timeout: float) -> int:
+        """How many descriptors are ready, once one is or ``timeout`` seconds (-1: any) passed."""
+        return call_epoll_wait(self, epoll, timeout)  # type: ignore[name-defined,no-any-return] # noqa: F821
+
+    def descriptor(self, index: int) -> int:
+        """The descriptor in that place of the list."""
+        return ready_descriptor(self, index)  # type: ignore[name-defined,no-any-return] # noqa: F821
+
+    def events(self, index: int) -> int:
+        """What it is ready for."""
+        return ready_events(self, index)  # type: ignore[name-defined,no-any-return] # noqa: F821
+
+
+#: What ``patched()`` found when it was last asked.
+PATCHED = False
+
+
+def patched() -> bool:
+    """Whether the standard library's threads are greenlets: gevent, say, has patched it.
+
+    To be asked whenever something is made that counts on ``this_thread()``.
+    """
+    global PATCHED
+    PATCHED = not isinstance(threading.get_ident, BuiltinFunctionType)
+    return PATCHED
+
+
 def this_thread() -> int:
     """The identity of the calling thread, as ``threading.get_ident()`` gives it."""
-    if COMPILED:
+    if COMPILED and not PATCHED:
         return PyThread_get_thread_ident()  # type: ignore[name-defined,no-any-return] # noqa: F821
-    return get_ident()
+    return threading.get_ident()

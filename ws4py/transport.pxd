@@ -6,13 +6,19 @@ from ws4py.protocol.connection cimport Connection
 from ws4py.reactor cimport Channel, Reactor
 from ws4py.syscalls cimport read_some, write_some
 
+cdef class Driven:
+    cdef public object stream
+
+    cdef _data_received(self, data)
+
 cdef class Transport(Channel):
     cdef public Lock lock
     cdef public bint is_secure
+    cdef public object on_room
 
     cpdef bint may_block(self) except -1
-    cpdef flush(self, ws, bint now=*)
-    cpdef wait_sent(self, ws)
+    cpdef flush(self, Driven ws, bint now=*)
+    cpdef wait_sent(self, Driven ws)
     cpdef bint pause(self) except -1
     cpdef proceed(self)
     cpdef write_dirty(self)
@@ -22,24 +28,31 @@ cdef class _SocketTransport(Transport):
     cdef public bint _eof_sent
     cdef public object _rest
     cdef public object sock
-    cdef public object ws
+    cdef public Driven ws
 
     @cython.locals(stream=Connection, sent=Py_ssize_t)
-    cpdef bint _write(self, ws) except -1
-    cpdef Py_ssize_t _offer(self, ws, data) except -1
-    cpdef Py_ssize_t _send(self, data) except -1
-    cpdef _broken(self, ws)
+    cpdef bint _write(self, Driven ws) except -1
+    cpdef Py_ssize_t _offer(self, Driven ws, data, bint more) except -1
+    cpdef Py_ssize_t _send(self, data, bint more) except -1
+    cpdef _broken(self, Driven ws)
     cpdef _half_close(self)
 
 cdef class BlockingTransport(_SocketTransport):
+    cpdef bint receive(self, Driven ws, timeout=*) except -1
+
     cdef public bint _closed
+    cdef public int _fd
     cdef public bint _fresh
-    cdef public list _held
+    cdef public object _held
+    cdef public int _in_a_row
     cdef public Py_ssize_t _held_size
     cdef public object _successor
     cdef public object _reader
     cdef public bint _real
     cdef public bint _receiving
+    cdef public object _runtime
+    cdef public Py_ssize_t _waiters
+    cdef public bint _waits
     cdef public bint _watched
 
 cdef class SocketReactor(Reactor):
@@ -60,15 +73,14 @@ cdef class PolledTransport(_SocketTransport):
     cdef public bint _paused
     cdef public bint _tls_wants_write
     cdef public object on_end
-    cdef public object on_room
     cdef public SocketReactor reactor
 
     @cython.locals(stream=Connection)
-    cpdef flush(self, ws, bint now=*)
-    @cython.locals(stream=Connection)
+    cpdef flush(self, Driven ws, bint now=*)
+    @cython.locals(ws=Driven, stream=Connection)
     cpdef bint _read(self) except -1
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)
-    cpdef write(self, ws)
+    cpdef write(self, Driven ws)
     cpdef _update_interest(self)
     cpdef _end_soon(self)

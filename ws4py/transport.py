@@ -8,20 +8,20 @@ know frames, close codes, limits or hooks.
 
 from __future__ import annotations
 
+import _socket
 import contextlib
-import errno
 import logging
-import select
 import socket
 import ssl
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ws4py.lock import new_lock
 from ws4py.protocol.connection import CLOSED, Connection
-from ws4py.reactor import READ, WRITE, Channel, Reactor, alarm
+from ws4py.reactor import READ, WRITE, Channel, Reactor
+from ws4py.runtime import DONTWAIT, MORE, close_socket, is_secure, runtime_of, wait_ready
 from ws4py.syscalls import READ_SIZE, new_buffer, read_some, write_some
 
 __all__ = ["BlockingTransport", "PolledTransport", "Transport", "drive_handshake"]
@@ -30,27 +30,44 @@ logger = logging.getLogger("ws4py")
 
 #: TLS hands out records of 16 KiB; after this many the others have their turn.
 TLS_READS = 16
+#: Who always finds something to read lets others have a turn after this many times.
+GREEDY_READS = 2
 #: What hooks send on a reactor is written when the hook returns, or when this much has gathered.
 CORK_SIZE = 65536
 
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Driven(Protocol):
+class Driven:
     """What a transport wants of the websocket that it serves."""
 
-    @property
-    def stream(self) -> Connection: ...
+    __slots__ = ("stream",)
 
-    def data_received(self, data: bytes) -> None: ...
+    stream: Connection
 
-    def eof_received(self, error: Exception | None = None) -> None: ...
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer. The driving thread only."""
+        self._data_received(data)
 
-    def deadline_reached(self) -> None: ...
+    def _data_received(self, data: bytes) -> None:
+        """The same for the transports here, which compiled know each other by their types."""
+        raise NotImplementedError
 
-    def resume(self) -> None: ...
+    def eof_received(self, error: Exception | None = None) -> None:
+        """The peer hung up, or the socket broke with ``error``. The driving thread only."""
+        raise NotImplementedError
 
-    def terminate(self) -> None: ...
+    def deadline_reached(self) -> None:
+        """The moment in ``stream.deadline`` has come. Any thread; calls no hook."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Deliver what was received before. The driving thread only."""
+        raise NotImplementedError
+
+    def terminate(self) -> None:
+        """End it now. Any thread."""
+        raise NotImplementedError
 
 
 class Transport(Channel):
@@ -60,7 +77,7 @@ class Transport(Channel):
     ``is_secure`` says whether TLS is spoken.
     """
 
-    __slots__ = ("is_secure", "lock")
+    __slots__ = ("is_secure", "lock", "on_room")
 
     #: What ``Config.overflow`` is here when nobody chose.
     overflow = "close"
@@ -69,6 +86,9 @@ class Transport(Channel):
         super().__init__()
         self.lock = lock
         self.is_secure = is_secure
+        #: Called once on a loop's thread, when the peer has read half of what it was owed, or has
+        #: gone. Only transports on a loop call it.
+        self.on_room: Callable[[], object] | None = None
 
     def may_block(self) -> bool:
         """Whether the calling thread may wait until the peer has read."""
@@ -100,11 +120,6 @@ class Transport(Channel):
         raise NotImplementedError
 
 
-def is_secure(sock: Any) -> bool:
-    """Whether the socket speaks TLS."""
-    return isinstance(sock, ssl.SSLSocket)
-
-
 def end_output(sock: Any) -> None:
     """Tell the peer that nothing more will come; what it still sends can be read."""
     if is_secure(sock):
@@ -117,16 +132,9 @@ def end_output(sock: Any) -> None:
 def cut(sock: Any) -> None:
     """End the connection, but leave the socket to whoever may be using it."""
     with contextlib.suppress(OSError, AttributeError):
-        # Not the TLS layer's shutdown: that would take the session away under a reader.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def close_socket(sock: Any) -> None:
-    """Close, whatever state the socket is in; a stand-in for one may lack either method."""
-    with contextlib.suppress(OSError, AttributeError):
-        sock.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(OSError, AttributeError):
-        sock.close()
+        # Not the TLS layer's shutdown: that would take the session away under a reader. And
+        # gevent's sockets have the system's inside.
+        _socket.socket.shutdown(getattr(sock, "_sock", sock), socket.SHUT_RDWR)
 
 
 class _SocketTransport(Transport):
@@ -134,8 +142,8 @@ class _SocketTransport(Transport):
 
     __slots__ = ("_eof_sent", "_rest", "sock", "ws")
 
-    def __init__(self, sock: Any) -> None:
-        super().__init__(new_lock(), is_secure(sock))
+    def __init__(self, sock: Any, lock: Any) -> None:
+        super().__init__(lock, is_secure(sock))
         self.sock = sock
         self.ws: Driven | None = None
         self._rest: memoryview | None = None
@@ -148,7 +156,7 @@ class _SocketTransport(Transport):
             data: bytes | memoryview = self._rest or stream.data_to_send()
             if not data:
                 return True
-            sent = self._offer(ws, data)
+            sent = self._offer(ws, data, stream.queued() > 0)
             if sent < len(data):
                 self._rest = memoryview(data)[sent:]
                 stream.unsent = len(self._rest)
@@ -156,10 +164,10 @@ class _SocketTransport(Transport):
             self._rest = None
             stream.unsent = 0
 
-    def _offer(self, ws: Driven, data: bytes | memoryview) -> int:
+    def _offer(self, ws: Driven, data: bytes | memoryview, more: bool) -> int:
         """Send without waiting; how much was taken. A broken connection takes all."""
         try:
-            return self._send(data)
+            return self._send(data, more)
         except _AGAIN:
             return 0
         except OSError as exc:
@@ -168,7 +176,8 @@ class _SocketTransport(Transport):
             self._broken(ws)
             return len(data)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview, more: bool) -> int:
+        """``more``: more follows at once, so that this need not be a packet of its own."""
         raise NotImplementedError
 
     def _broken(self, ws: Driven) -> None:
@@ -184,9 +193,9 @@ class BlockingTransport(_SocketTransport):
     """A connection with a thread (or greenlet) of its own, which calls ``receive()``.
 
     Sending is possible from any thread. Nobody holds the lock while waiting for the network:
-    who wants to send waits for room outside of it. Deadlines are kept by the one alarm thread
-    of the process; all it does is write pings and cut connections, so that the reading thread
-    wakes up and runs the hooks.
+    who wants to send waits for room outside of it. Deadlines are kept by the alarm of the
+    runtime (threads have one more thread for it); all it does is write pings and cut
+    connections, so that the reading thread wakes up and runs the hooks.
 
     ``sock`` may be anything with ``recv`` and ``sendall``; then ``sendall`` is used and
     deadlines can only be kept if it also has ``close``.
@@ -194,44 +203,57 @@ class BlockingTransport(_SocketTransport):
 
     __slots__ = (
         "_closed",
+        "_fd",
         "_fresh",
         "_held",
         "_held_size",
+        "_in_a_row",
         "_reader",
         "_real",
         "_receiving",
+        "_runtime",
         "_successor",
+        "_waiters",
+        "_waits",
         "_watched",
     )
 
     overflow = "block"
 
     def __init__(self, sock: Any) -> None:
-        super().__init__(sock)
-        self._real = isinstance(sock, socket.socket)
+        runtime = self._runtime = runtime_of(sock)
+        super().__init__(sock, runtime.new_lock())
+        self._real = runtime.is_socket(sock)
+        self._fd = sock.fileno() if self._real else -1
         self._closed = False
         self._fresh = True
-        self._reader: int | None = None
+        self._reader: object = None
         self._receiving = False
+        self._in_a_row = 0  # reads without a wait
+        self._waiters = 0  # others that wait for the socket
         self._watched = False
         # Read while the reading thread waited to write, and to be delivered in its turn.
-        self._held: list[bytes] = []
+        self._held: deque[bytes] = deque()
         self._held_size = 0
         self._successor: PolledTransport | None = None
+        # TLS must not be read and written by two threads at once: there every call is short and
+        # made under the lock, and waiting is done outside of it.
+        self._waits = not self._real or (runtime.sockets_wait and not self.is_secure)
         if self._real:
-            alarm()  # now, because at the end of a program no thread can be started any more
-            # TLS must not be read and written by two threads at once: there every call is
-            # short and made under the lock, and waiting is done with poll.
-            sock.settimeout(0 if self.is_secure else None)
+            runtime.alarm()  # now: at the end of a program no thread can be started any more
+            sock.settimeout(None if self._waits else 0)
 
     # Reading
 
     def begin(self) -> None:
         """The calling thread will be the one that reads."""
-        self._reader = threading.get_ident()
+        self._reader = self._runtime.identity()
 
-    def receive(self, ws: Driven) -> bool:
-        """Read once and deliver; ``False`` when the connection is over. The reading thread."""
+    def receive(self, ws: Driven, timeout: float | None = None) -> bool:
+        """Read once and deliver; ``False`` when the connection is over. The reading thread.
+
+        After ``timeout`` seconds in which nothing came there is nothing to deliver.
+        """
         if self._reader is None:
             self.begin()
         if self._fresh:
@@ -245,58 +267,76 @@ class BlockingTransport(_SocketTransport):
             self._receiving = not self._closed
         error: OSError | None = None
         try:
-            data = self._next_data()
+            data = self._next_data(timeout)
         except OSError as exc:
             data, error = b"", exc
         finally:
             self._received()
         if data:
-            ws.data_received(data)
-        else:
+            ws._data_received(data)
+        elif data is not None:
             ws.eof_received(None if self._closed else error)
         return ws.stream.state is not CLOSED and not self._closed
 
     def _received(self) -> None:
         with self.lock:
-            closed_meanwhile = self._receiving and self._closed
-            self._receiving = False
-        if closed_meanwhile:
-            close_socket(self.sock)
+            if self._receiving:
+                self._receiving = False
+                self._let_go()
 
-    def _next_data(self) -> bytes:
+    def _let_go(self) -> None:
+        """One that waited for the socket does so no more; the last one closes it. Lock held."""
+        if self._closed and not self._receiving and not self._waiters:
+            self._runtime.close_socket(self.sock)
+
+    def _next_data(self, timeout: float | None) -> bytes | None:
+        if not self._waits:
+            self._in_a_row += 1
+            if self._in_a_row == GREEDY_READS:
+                self._in_a_row = 0
+                self._runtime.give_way()
         if self._held:
-            data = b"".join(self._held)
-            self._held.clear()
-            self._held_size = 0
-            return data
-        if self.is_secure:
-            return self._receive_tls()
-        received: bytes = self.sock.recv(READ_SIZE)
-        return received
-
-    def _receive_tls(self) -> bytes:
+            held: bytes = self._held.popleft()
+            self._held_size -= len(held)
+            return held
+        if not self._receiving:
+            return b""  # closed, so that its number may be another's
+        if self._waits:
+            if timeout is not None and not self._runtime.wait_ready(self.sock, READ, timeout):
+                return None
+            received: bytes = self.sock.recv(READ_SIZE)
+            return received
+        end = None if timeout is None else time.monotonic() + timeout
         while True:
-            with self.lock:
-                if self._closed:
-                    return b""
-                try:
-                    data: bytes = self.sock.recv(READ_SIZE)
-                    return data
-                except ssl.SSLWantReadError:
-                    events = READ
-                except ssl.SSLWantWriteError:
-                    events = WRITE
-                except ssl.SSLEOFError:
-                    return b""
-                except ssl.SSLZeroReturnError:
-                    return b""
-            wait_ready(self.sock, events, None)
+            data, events = self._read()
+            if data is not None:
+                return data
+            self._in_a_row = 0
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not self._runtime.wait_ready(self.sock, events, left):
+                return None
+
+    def _read(self) -> tuple[bytes | None, int]:
+        """What has arrived; ``None`` when nothing has, with what has to be waited for."""
+        if not self.is_secure:
+            return self._runtime.read(self.sock, self._fd), READ
+        with self.lock:
+            if self._closed:
+                return b"", 0
+            try:
+                return self.sock.recv(READ_SIZE), 0
+            except ssl.SSLWantReadError:
+                return None, READ
+            except ssl.SSLWantWriteError:
+                return None, WRITE
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                return b"", 0
 
     # Writing
 
     def may_block(self) -> bool:
         """Any thread but the alarm's, which has others to serve."""
-        return not alarm().in_thread()
+        return not self._runtime.alarm().in_thread()
 
     def pause(self) -> bool:
         """Not needed: a thread that does not read is not read from."""
@@ -314,32 +354,36 @@ class BlockingTransport(_SocketTransport):
         if self._write(ws):
             if self._watched:
                 self._watched = False
-                alarm().unregister(self.sock.fileno())
+                self._runtime.alarm().unregister(self._fd)
             if stream.want_eof:
                 self._half_close()
         elif not self._watched and self._real:
             # Nobody may be there to wait for room (a pong, a ping of the alarm's).
             self._watched = True
-            alarm().register(self.sock.fileno(), self, WRITE)
+            self._runtime.alarm().register(self._fd, self, WRITE)
         if stream.want_abort:
             self._abort()
         elif stream.deadline is not None and (
             self.alarm_at is None or stream.deadline < self.alarm_at
         ):
-            alarm().set_alarm(self, stream.deadline)
+            self._runtime.alarm().set_alarm(self, stream.deadline)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview, more: bool) -> int:
         if not self._real:
             self.sock.sendall(data)
             return len(data)
         if self.is_secure:
             sent: int = self.sock.send(data)
             return sent
-        return int(self.sock.send(data, _DONTWAIT)) if _DONTWAIT else self._send_windows(data)
+        if not self._waits:
+            return write_some(self.sock, self._fd, data, more)
+        if not DONTWAIT:
+            return self._send_windows(data)
+        return int(self.sock.send(data, DONTWAIT | MORE if more else DONTWAIT))
 
     def _send_windows(self, data: bytes | memoryview) -> int:
         """Where a single call cannot be made non-blocking: ask for room first, send a little."""
-        if not wait_ready(self.sock, WRITE, 0):
+        if not self._runtime.wait_ready(self.sock, WRITE, 0):
             return 0
         return int(self.sock.send(data[:4096]))
 
@@ -350,25 +394,38 @@ class BlockingTransport(_SocketTransport):
         (an echo) would otherwise wait for us while we wait for it.
         """
         limit = ws.stream.config.max_message_size or READ_SIZE
-        reads = self._reader == threading.get_ident()
-        while ws.stream.unsent and not self._closed:
-            with contextlib.suppress(OSError, ValueError):
-                if not reads or self._held_size > limit:
-                    wait_ready(self.sock, WRITE, None)
-                else:
-                    wait_ready(self.sock, READ | WRITE, None)
-                    reads = self._hold()
+        reads = self._reader == self._runtime.identity()
+        while ws.stream.unsent:
+            with self.lock:
+                if self._closed:
+                    return
+                self._waiters += 1
+            try:
+                with contextlib.suppress(OSError, ValueError):
+                    if not reads or self._held_size > limit:
+                        self._runtime.wait_ready(self.sock, WRITE, None)
+                    else:
+                        self._runtime.wait_ready(self.sock, READ | WRITE, None)
+                        reads = self._hold()
+            finally:
+                with self.lock:
+                    self._waiters -= 1
+                    self._let_go()
             with self.lock:
                 self.flush(ws)
 
     def _hold(self) -> bool:
         """Take what the peer has sent, to be delivered later; ``False`` at the end of it."""
-        try:
-            with self.lock:
-                flags = () if self.is_secure else (_DONTWAIT,)
-                data = self.sock.recv(READ_SIZE, *flags)
-        except _AGAIN:
-            return True
+        data: bytes | None
+        if self._waits:
+            try:
+                data = self.sock.recv(READ_SIZE, DONTWAIT)
+            except _AGAIN:
+                return True
+        else:
+            data, _ = self._read()
+            if data is None:
+                return True
         if data:
             self._held.append(data)
             self._held_size += len(data)
@@ -389,7 +446,7 @@ class BlockingTransport(_SocketTransport):
         with self.lock:
             # A hook may keep the reading thread from what the peer has long said.
             busy = self._real and not self._receiving and not self._closed
-            if busy and wait_ready(self.sock, READ, 0):
+            if busy and self._runtime.wait_ready(self.sock, READ, 0):
                 ws.stream.sign_of_life()
         ws.deadline_reached()
 
@@ -408,23 +465,25 @@ class BlockingTransport(_SocketTransport):
     def close(self) -> None:
         """Close the socket; wakes the thread that reads from it."""
         with self.lock:
+            if self._closed:
+                return
             self._closed = True
             self.ws = None
             self.release()
-            if self._receiving:
-                # Its number may be given to another connection at once: the reader, woken by
-                # this, closes it when it has let go of it.
+            if self._receiving or self._waiters:
+                # Its number may be given to another connection at once: whoever waits for it,
+                # woken by this, closes it when it has let go of it.
                 self._abort()
             else:
-                close_socket(self.sock)
+                self._runtime.close_socket(self.sock)
 
     def release(self) -> None:
-        """Let go of the alarm thread."""
+        """Let go of the alarm."""
         if self._watched:
             self._watched = False
-            alarm().unregister(self.sock.fileno())
+            self._runtime.alarm().unregister(self._fd)
         if self.alarm_at is not None:
-            alarm().cancel_alarm(self)
+            self._runtime.alarm().cancel_alarm(self)
 
     def hand_over(self, successor: PolledTransport) -> memoryview | None:
         """``successor`` serves the socket from now on; what was left unsent is returned.
@@ -434,24 +493,6 @@ class BlockingTransport(_SocketTransport):
         self.release()
         self._successor = successor
         return self._rest
-
-
-#: Linux and BSD: this one call does not wait although the socket is a waiting one.
-_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
-
-
-def wait_ready(sock: Any, events: int, timeout: float | None) -> bool:
-    """Wait until the socket can be read or written; ``False`` when ``timeout`` seconds passed."""
-    fd = sock.fileno()
-    if fd < 0:
-        raise OSError(errno.EBADF, "the socket is closed")
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fd, events)
-        return bool(poll.poll(None if timeout is None else timeout * 1000))
-    return any(
-        select.select((fd,) if events & READ else (), (fd,) if events & WRITE else (), (), timeout)
-    )
 
 
 class SocketReactor(Reactor):
@@ -498,12 +539,11 @@ class PolledTransport(_SocketTransport):
         "_paused",
         "_tls_wants_write",
         "on_end",
-        "on_room",
         "reactor",
     )
 
     def __init__(self, sock: socket.socket, reactor: SocketReactor) -> None:
-        super().__init__(sock)
+        super().__init__(sock, new_lock())
         sock.setblocking(False)
         self._fd = sock.fileno()
         self._begin(reactor)
@@ -512,8 +552,6 @@ class PolledTransport(_SocketTransport):
         self.reactor = reactor
         #: Called on the reactor's thread with the websocket when it has ended.
         self.on_end: Callable[[Any], object] | None = None
-        #: Called there once, when the peer has read half of what it was owed, or has gone.
-        self.on_room: Callable[[], object] | None = None
         self._dirty = False
         self._delivering = False
         self._interest = READ
@@ -543,6 +581,7 @@ class PolledTransport(_SocketTransport):
 
     def _catch_up(self) -> None:
         ws = self.ws
+        # It may have been paused again: what is held is delivered when that is over, not before.
         if ws is not None and not self._ending and not self._paused:
             ws.resume()
             if self.is_secure:
@@ -589,7 +628,7 @@ class PolledTransport(_SocketTransport):
         if data:
             self._delivering = True
             try:
-                ws.data_received(data)
+                ws._data_received(data)
             finally:  # Ctrl-C in a hook: what others send here later has to leave
                 self._delivering = False
             return True
@@ -687,10 +726,10 @@ class PolledTransport(_SocketTransport):
         if tell is not None:
             self.reactor.call_soon(tell)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview, more: bool) -> int:
         if self.is_secure:
             return int(self.sock.send(data))
-        return write_some(self.sock, self._fd, data)
+        return write_some(self.sock, self._fd, data, more)
 
     def _broken(self, ws: Driven) -> None:
         # Reading will find the same end; if reading was paused, nobody would look.

@@ -4,22 +4,23 @@ cimport cython
 from ws4py.lock cimport Lock
 from ws4py.messaging cimport BinaryMessage, Message, TextMessage
 from ws4py.protocol.connection cimport Connection
-from ws4py.transport cimport Transport
+from ws4py.transport cimport Driven, Transport
 
-cdef class Endpoint:
+cdef class Endpoint(Driven):
     cdef public Transport _transport
     cdef public object client_terminated
     cdef public object server_terminated
     cdef public object sock
-    cdef public object stream
     cdef public bint write_through
 
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
-    cpdef data_received(self, data)
+    cdef _data_received(self, data)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cpdef send(self, payload, bint binary=*, compress=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cdef _deliver_from(self, Message message)
+    @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
+    cpdef Message take(self)
     cdef _deliver(self, Message message)
     @cython.locals(stream=Connection)
     cdef bint _admitted(self, Transport transport) except -1

@@ -25,7 +25,7 @@ from ws4py.protocol.config import Config
 from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.streaming import Stream
-from ws4py.transport import BlockingTransport, Transport
+from ws4py.transport import BlockingTransport, Driven, Transport
 
 __all__ = ["EchoWebSocket", "Heartbeat", "WebSocket"]
 
@@ -37,20 +37,13 @@ DEFAULT_READING_SIZE = 2
 Payload = str | bytes | bytearray | memoryview
 
 
-class Endpoint:
+class Endpoint(Driven):
     """The way of every message: received bytes into ``received_message``, ``send`` into bytes.
 
     The half of ``WebSocket`` that the compiled build knows by its types; nothing else is here.
     """
 
-    __slots__ = (
-        "_transport",
-        "client_terminated",
-        "server_terminated",
-        "sock",
-        "stream",
-        "write_through",
-    )
+    __slots__ = ("_transport", "client_terminated", "server_terminated", "sock", "write_through")
 
     _transport: Transport | None
     client_terminated: bool
@@ -74,8 +67,7 @@ class Endpoint:
     def received_message(self, message: Message) -> None:
         """A whole message arrived: a ``TextMessage`` or a ``BinaryMessage``, yours to keep."""
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the peer. The driving thread only."""
+    def _data_received(self, data: bytes) -> None:
         stream, transport = self.stream, self._transport or self._make_transport()
         lock = transport.lock
         lock.acquire()
@@ -120,6 +112,34 @@ class Endpoint:
                     transport.pause()
             finally:
                 lock.release()
+
+    def take(self) -> Message | None:
+        """The next data message, for who takes them instead of having them delivered.
+
+        ``None`` when more has to be read for one, or there will be none. Pings and the like that
+        came before it are dealt with. The driving thread only.
+        """
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        while True:
+            lock.acquire()
+            try:
+                message = stream.next_event()
+            finally:
+                lock.release()
+            if message is None or type(message) is TextMessage or type(message) is BinaryMessage:
+                break
+            self._deliver_control(message)
+        if self.client_terminated and self.server_terminated:
+            with lock:
+                stream.receive_eof()  # the flags were written by hand
+        if stream.owed() or stream.state is not OPEN:
+            lock.acquire()
+            try:
+                transport.flush(self, True)
+            finally:
+                lock.release()
+        return message
 
     def _deliver(self, message: Message) -> None:
         if type(message) is TextMessage or type(message) is BinaryMessage:
@@ -400,7 +420,7 @@ class WebSocket(Endpoint):
 
     def connection_made(self) -> None:
         """Call ``opened()`` unless that was done. The driving thread, or the one that connects."""
-        if not self._opened:
+        if not self._opened and not self._ended:
             self._opened = True
             self._call("opened")
 

@@ -97,7 +97,7 @@ def test_what_is_no_handshake_is_answered(
 def test_without_a_socket_it_says_what_to_do() -> None:
     answer = Answer(WebSocketWSGIApplication(), make_environ(None))
     assert answer.status == "501 Not Implemented"
-    assert b"wsgirefserver" in answer.body
+    assert b"gunicorn" in answer.body
 
 
 def test_the_first_common_protocol_is_spoken(sock: socket.socket) -> None:

@@ -51,6 +51,12 @@ from ws4py.websocket import EchoWebSocket, WebSocket
 KEY = b"\x01\x02\x03\x04"
 KEEPALIVE = QUICK.replace(ping_interval=0.15, ping_timeout=0.15)
 
+
+def needs(*abilities):
+    """For a behaviour that not every backend can have."""
+    return pytest.mark.needs(*abilities)
+
+
 over_all_links = pytest.mark.parametrize("link", LINKS)
 over_tls = pytest.mark.parametrize("link", ["tls"])
 
@@ -63,6 +69,12 @@ def backend(request) -> ServerBackend:
 @pytest.fixture
 def link() -> str:
     return "tcp"
+
+
+@pytest.fixture(autouse=True)
+def abilities(backend, request):
+    for mark in request.node.iter_markers("needs"):
+        backend.need(*mark.args)
 
 
 @pytest.fixture
@@ -146,6 +158,7 @@ class TestMessages:
                 peer.send(bytes([byte]))
             assert read_text(peer) == "drip żółw"
 
+    @needs("frames")
     def test_a_generator_is_sent_in_fragments(self, serve):
         pieces = ["one ", b"two ", bytearray(b"three ")]
         served = serve(recorded(WebSocket, opened=lambda ws: ws.send(piece for piece in pieces)))
@@ -250,6 +263,7 @@ class TestPings:
                 frame = peer.read_frame()
                 assert (frame.opcode, frame.payload, frame.masked) == (PONG, payload, False)
 
+    @needs("pings")
     def test_answers_keep_the_order_of_what_caused_them(self, serve):
         served = serve(echo())
         with served.peer() as peer:
@@ -264,6 +278,7 @@ class TestPings:
             (TEXT, b"4"),
         ]
 
+    @needs("pings")
     def test_our_ping_measures_the_latency(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
@@ -278,6 +293,7 @@ class TestPings:
             assert pong.data == b"how far?"
             assert 0 <= ws.latency < 5
 
+    @needs("pings")
     def test_a_pong_nobody_asked_for_is_only_told(self, serve):
         handler = echo()
         served = serve(handler)
@@ -286,6 +302,7 @@ class TestPings:
             assert ask(peer, "on it goes") == "on it goes"
             assert handler.next().log.wait("ponged")[0].data == b"sign of life"
 
+    @needs("pings")
     def test_a_silent_peer_that_does_not_answer_pings_is_given_up(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler, config=KEEPALIVE)
@@ -309,6 +326,7 @@ class TestPings:
             peer.text("alive")
             assert read_text(peer) == "alive"
 
+    @needs("pings")
     def test_any_byte_counts_as_life(self, serve):
         """Half a frame after the ping, and no pong."""
         served = serve(echo(), config=KEEPALIVE)
@@ -326,6 +344,7 @@ class TestPings:
             assert ask(peer) == "ping?"
             assert peer.silent_for(0.05)
 
+    @needs("pings")
     def test_heartbeat_freq_is_a_keepalive_of_ones_own(self, serve):
         class Handler(Recorded, EchoWebSocket):
             def __init__(self, *args, **kwargs):
@@ -364,6 +383,7 @@ class TestClosing:
             peer.expect_eof()
         assert handler.next().log.wait("closed") == (1005, "")
 
+    @needs("the peer's end")
     @over_all_links
     def test_we_close_from_another_thread(self, serve):
         handler = recorded(WebSocket)
@@ -379,6 +399,7 @@ class TestClosing:
         wait_for(lambda: ws.terminated)
         assert (ws.close_info.began_by, ws.close_info.sent) == ("us", (4000, "bye bye"))
 
+    @needs("the peer's end")
     def test_we_close_from_opened(self, serve):
         handler = recorded(WebSocket, opened=lambda ws: ws.close(4001, "no room"))
         served = serve(handler)
@@ -389,6 +410,7 @@ class TestClosing:
         ws = handler.made.get(timeout=5)
         assert ws.log.wait("closed") == (4001, "")
 
+    @needs("the peer's end")
     def test_we_close_from_received_message(self, serve):
         handler = recorded(
             WebSocket, received_message=lambda ws, message: ws.close(4002, str(message))
@@ -402,6 +424,7 @@ class TestClosing:
             peer.expect_eof()
         assert handler.made.get(timeout=5).log.wait("closed") == (1000, "gone")
 
+    @needs("frames")
     def test_we_close_without_a_code(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
@@ -440,6 +463,7 @@ class TestClosing:
                 handler.next().close(code)
             assert ask(peer, "still open") == "still open"
 
+    @needs("the peer's end")
     def test_both_close_at_once(self, serve):
         """Our close frame is on its way while the peer's is."""
         handler = recorded(WebSocket)
@@ -461,6 +485,7 @@ class TestClosing:
         assert ws.log.wait("closed") == (3001, "me too")
         assert ws.log.names.count("closed") == 1
 
+    @needs("frames")
     def test_nothing_is_read_behind_a_close_frame(self, serve):
         handler = echo()
         served = serve(handler)
@@ -478,6 +503,7 @@ class TestClosing:
         log.wait("closed")
         assert log.texts == ["before"]
 
+    @needs("the peer's end")
     def test_messages_on_their_way_are_delivered_after_our_close(self, serve):
         handler = recorded(WebSocket, opened=lambda ws: ws.close())
         served = serve(handler)
@@ -490,6 +516,8 @@ class TestClosing:
         log.wait("closed")
         assert log.texts == ["was on its way"]
 
+    @needs("cutting")
+    @needs("the peer's end")
     def test_a_peer_that_does_not_answer_our_close_is_cut(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler, config=QUICK.replace(close_timeout=0.2))
@@ -502,6 +530,7 @@ class TestClosing:
         assert code == 1006
         assert "0.2 s" in reason
 
+    @needs("the peer's end")
     def test_a_peer_that_talks_on_after_our_close_is_cut(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler, config=QUICK.replace(close_timeout=0.3))
@@ -520,6 +549,7 @@ class TestClosing:
             pause.set()
             talker.result()
 
+    @needs("the peer's end")
     @pytest.mark.parametrize(
         "start", [b"", masked(TEXT, b"half")[:7], masked(TEXT, b"x", fin=False)]
     )
@@ -538,6 +568,7 @@ class TestClosing:
         assert ws.log.names == ["opened", "closed"]
         assert ws.close_info.clean is False
 
+    @needs("the peer's end")
     @over_tls
     def test_a_peer_that_cuts_a_tls_connection(self, serve):
         handler = recorded(WebSocket)
@@ -545,6 +576,8 @@ class TestClosing:
         served.peer().close()
         assert handler.next().log.wait("closed")[0] == 1006
 
+    @needs("errors")
+    @needs("the peer's end")
     def test_a_peer_that_resets(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
@@ -557,6 +590,7 @@ class TestClosing:
         assert isinstance(error, ConnectionError)
         assert ws.log.names == ["opened", "unhandled_error", "closed"]
 
+    @needs("the peer's end")
     def test_a_peer_that_resets_while_it_is_written_to(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler, config=QUICK.replace(overflow="drop"))
@@ -596,6 +630,7 @@ class TestClosing:
                 ws.send("too late")
             assert peer.read_close().close_code == 1000
 
+    @needs("cutting")
     def test_close_connection_from_a_hook(self, serve):
         handler = recorded(WebSocket, received_message=lambda ws, message: ws.close_connection())
         served = serve(handler)
@@ -608,6 +643,7 @@ class TestClosing:
         assert ws.log.names.count("closed") == 1
         assert ws.sock is None
 
+    @needs("cutting")
     @pytest.mark.parametrize("verb", ["close_connection", "terminate"])
     def test_an_end_within_opened(self, serve, verb):
         handler = recorded(WebSocket, opened=lambda ws: getattr(ws, verb)())
@@ -620,6 +656,7 @@ class TestClosing:
         wait_for(lambda: ws.terminated)
         assert ws.log.names == ["closed"]
 
+    @needs("socket")
     def test_close_connection_from_another_thread(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
@@ -632,6 +669,7 @@ class TestClosing:
             ws.close_connection()
             wait_for(lambda: sock.fileno() == -1)
 
+    @needs("socket")
     def test_terminate_by_hand_twice(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
@@ -687,6 +725,8 @@ class TestClosing:
         assert ws.log.args("close_connection")
         assert ws.log.args("closed") == [(1000, "")]
 
+    @needs("errors")
+    @needs("the peer's end")
     def test_unhandled_error_may_end_it_as_in_0_6(self, serve):
         class Handler(Recorded, WebSocket):
             def unhandled_error(self, error):
@@ -724,6 +764,7 @@ class TestClosing:
 
 
 class TestHooks:
+    @needs("pings")
     def test_their_order_and_number(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler)
@@ -791,7 +832,10 @@ class TestHooks:
         assert ws.local_address == ("127.0.0.1", served.address)
 
     @pytest.mark.parametrize("hook", ["opened", "received_message", "ponged"])
-    def test_one_that_raises_harms_its_own_connection_only(self, serve, caplog, hook):
+    def test_one_that_raises_harms_its_own_connection_only(self, serve, backend, caplog, hook):
+        if hook == "ponged":
+            backend.need("pings")
+
         def fail(ws, *args):
             if "fail" in ws.environ["PATH_INFO"]:
                 raise KeyError("what a bug looks like")
@@ -877,6 +921,7 @@ class TestHooks:
 # -- broken rules --------------------------------------------------------------------------
 
 
+@needs("frames")
 class TestBrokenRules:
     @pytest.mark.parametrize("name", [*BROKEN, "no mask", "no mask on an empty frame"])
     def test_one_is_answered_with_its_code(self, serve, name):
@@ -942,6 +987,7 @@ def inflated(data: bytes) -> bytes:
     return zlib.decompressobj(-15).decompress(data + b"\0\0\xff\xff")
 
 
+@needs("frames")
 class TestCompression:
     @over_all_links
     def test_it_is_used_both_ways_with_a_real_client(self, serve):
@@ -1038,6 +1084,7 @@ class TestCompression:
 
 
 class TestPressure:
+    @needs("socket")
     @over_all_links
     def test_one_that_does_not_read_its_echoes_delays_nobody(self, serve):
         """And gets all of them in the end, in order."""
@@ -1116,6 +1163,7 @@ class TestPressure:
                 assert read_message(slow)[1][:2] == n.to_bytes(2, "big")
             flooding.result()
 
+    @needs("cutting")
     @pytest.mark.parametrize("end", ["peer", "us"])
     def test_a_sender_that_waits_is_woken_by_the_end(self, serve, end):
         config = QUICK.replace(high_water=65536, overflow="block", close_timeout=0.5)
@@ -1133,6 +1181,7 @@ class TestPressure:
                 flooding.result()
             ws.log.wait("closed")
 
+    @needs("the peer's end")
     def test_closing_one_that_never_reads_ends_in_time(self, serve):
         config = QUICK.replace(overflow="drop", high_water=65536, close_timeout=0.2)
         handler = recorded(WebSocket)
@@ -1286,6 +1335,7 @@ class TestThreads:
             for each in both:
                 each.result()
 
+    @needs("the peer's end")
     def test_closing_while_threads_send(self, serve):
         # Four threads are soon ahead of the peer: they wait for it, wherever that is a choice.
         handler = recorded(WebSocket)
@@ -1332,6 +1382,7 @@ class TestThreads:
 
 
 class TestOpening:
+    @needs("early bytes")
     @over_all_links
     def test_early_bytes_are_delivered_after_opened(self, serve, backend):
         """Three messages, a ping and half a message in one write with the request."""
@@ -1351,6 +1402,7 @@ class TestOpening:
         backend.need("one thread")
         assert len(log.threads()) == 1
 
+    @needs("early bytes")
     def test_an_early_close_frame_is_answered(self, serve):
         handler = echo()
         served = serve(handler)
@@ -1363,6 +1415,7 @@ class TestOpening:
         assert log.wait("closed") == (1000, "and bye")
         assert log.names == ["opened", "received_message", "closed"]
 
+    @needs("early bytes")
     def test_early_rubbish_is_answered(self, serve):
         handler = echo()
         served = serve(handler)
@@ -1383,7 +1436,8 @@ class TestOpening:
             assert ask(peer) == "ping?"
 
     @over_all_links
-    def test_half_a_handshake_delays_nobody(self, serve):
+    def test_half_a_handshake_delays_nobody(self, serve, backend):
+        backend.need("stalled heads")
         served = serve(echo())
         with contextlib.ExitStack() as stack:
             stalled = [stack.enter_context(served.connect()) for _ in range(30)]
@@ -1410,7 +1464,8 @@ class TestOpening:
             assert read_text(slow) == "in two halves"
 
     @over_tls
-    def test_half_a_tls_handshake_delays_nobody(self, serve):
+    def test_half_a_tls_handshake_delays_nobody(self, serve, backend):
+        backend.need("stalled TLS")
         served = serve(echo())
         with (
             RawClient.connect(served.address) as silent,
@@ -1488,12 +1543,14 @@ class TestOpening:
             head = peer.handshake()
             assert (head.headers["set-cookie"], head.headers["x-who"]) == ("seen=1", "us")
 
+    @needs("heads")
     def test_versions_8_and_13_are_spoken(self, serve):
         served = serve(echo())
         for version in ("8", "13"):
             with served.peer("/", {"Sec-WebSocket-Version": version}) as peer:
                 assert ask(peer) == "ping?"
 
+    @needs("token lists")
     def test_token_lists_are_read_as_such(self, serve):
         served = serve(echo())
         headers = {"Connection": "keep-alive, uPgRaDe", "Upgrade": "h2c, WebSocket"}
@@ -1552,6 +1609,7 @@ class TestOpening:
         with served.peer() as peer:
             assert ask(peer) == "ping?"
 
+    @needs("heads")
     @pytest.mark.parametrize(
         ("changes", "status"),
         [
@@ -1570,7 +1628,9 @@ class TestOpening:
             ({"Sec-WebSocket-Extensions": "=;="}, 400),
         ],
     )
-    def test_a_bad_request_is_answered_as_such(self, serve, changes, status):
+    def test_a_bad_request_is_answered_as_such(self, serve, backend, changes, status):
+        if "Content-Length" in changes:
+            backend.need("bodies")
         handler = echo()
         served = serve(handler)
         changes = dict(changes)
@@ -1642,6 +1702,7 @@ class TestWholeServer:
                 assert read_message(peer) == (TEXT, b"to all")
                 assert read_message(peer) == (BINARY, b"\xff")
 
+    @needs("the peer's end")
     @over_all_links
     def test_shutting_down_closes_everybody_with_1001(self, serve):
         handler = recorded(WebSocket)
@@ -1663,6 +1724,8 @@ class TestWholeServer:
             with pytest.raises(OSError):
                 served.connect(timeout=1)
 
+    @needs("cutting")
+    @needs("the peer's end")
     def test_shutting_down_cuts_who_does_not_answer(self, serve):
         handler = recorded(WebSocket)
         served = serve(handler, config=QUICK.replace(close_timeout=0.3))

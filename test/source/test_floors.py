@@ -24,7 +24,9 @@ MODULES = {
 
 FLOORS = {
     "ws4py._build": 0,
+    "ws4py._extras": 0,
     "ws4py._version": 0,
+    "ws4py.clock": 0,
     "ws4py.compat": 0,
     "ws4py.exc": 0,
     "ws4py.messaging": 0,
@@ -39,8 +41,10 @@ FLOORS = {
     "ws4py.protocol.http": 0,
     "ws4py.protocol.connection": 1,
     "ws4py.protocol.handshake": 1,
+    "ws4py.protocol.relay": 1,
     "ws4py.protocol.deflate": 1,
     "ws4py.streaming": 1,
+    "ws4py.foreign": 2,
     "ws4py.lock": 2,
     "ws4py.reactor": 2,
     "ws4py.syscalls": 2,
@@ -66,8 +70,13 @@ SHARED = {
     "ws4py.client.proxy",
     "ws4py.client.reconnect",
     "ws4py.server",
+    "ws4py.server.caretaker",
+    "ws4py.server.cherootconnection",
     "ws4py.server.opening",
+    "ws4py.server.asgitransport",
     "ws4py.server.reactorserver",
+    "ws4py.server.wsgihosts",
+    "ws4py.server.farewell",
     "ws4py.server.wsgiutils",
 }
 SECOND_NAMES = {"ws4py.server.tulipserver"}

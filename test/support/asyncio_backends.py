@@ -111,13 +111,15 @@ PROTOCOL_CANNOT = {
 }
 
 
-def client(new_loop: Callable[[], Any]) -> Callable[..., Any]:
+def client(
+    new_loop: Callable[[], Any], base: type = asyncioclient.WebSocketClient
+) -> Callable[..., Any]:
     """Connect the hooks client on a loop of this kind."""
 
     def start(hooks: type, url: str, **options: Any) -> Any:
         from backends import Connected
 
-        ws = type(hooks.__name__, (hooks, asyncioclient.WebSocketClient), {})(url, **options)
+        ws = type(hooks.__name__, (hooks, base), {})(url, **options)
         thread = LoopThread(new_loop)
 
         async def connect() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import ssl
@@ -21,7 +22,12 @@ from wsgiref.simple_server import make_server
 
 import asyncio_backends
 import pytest
+import wsgi_backends
+from asgi_backends import ASGI_CANNOT, WRAPPED, uvicorn_backend
+from gevent_backends import GEVENT_SERVER_CANNOT, gevent_client, gevent_server
 from rawpeer import RawClient, RawHead
+from sync_backends import sync_client
+from tornado_backends import TORNADO_CANNOT, tornado_client, tornado_server
 from waiting import TIMEOUT, wait_for
 
 from ws4py.client import WebSocketBaseClient
@@ -206,6 +212,18 @@ SERVERS = (
         asyncio_backends.PROTOCOL_CANNOT,
     ),
     ServerBackend("wsgiref", _wsgiref, _WSGIREF_CANNOT),
+    ServerBackend("wsgi-cheroot", wsgi_backends.cheroot_server, wsgi_backends.CHEROOT_CANNOT),
+    ServerBackend("cherrypy", wsgi_backends.cherrypy_server, wsgi_backends.CHERRYPY_CANNOT),
+    ServerBackend("wsgi-werkzeug", wsgi_backends.werkzeug_server, wsgi_backends.CHEROOT_CANNOT),
+    ServerBackend(
+        "wsgi-gunicorn-gthread", wsgi_backends.gunicorn_server, wsgi_backends.GUNICORN_CANNOT
+    ),
+    ServerBackend("gevent", functools.partial(gevent_server, Served), GEVENT_SERVER_CANNOT),
+    ServerBackend("tornado", tornado_server, TORNADO_CANNOT),
+    ServerBackend("asgi-uvicorn", uvicorn_backend("websockets-sansio"), ASGI_CANNOT),
+    ServerBackend(
+        "uvicorn-protocol", uvicorn_backend("ws4py.server.asgi:WebSocketProtocol"), WRAPPED
+    ),
 )
 
 
@@ -322,9 +340,12 @@ CLIENTS = (
     ClientBackend("threaded", _threaded_client),
     ClientBackend("asyncio", asyncio_backends.client(asyncio.new_event_loop)),
     ClientBackend("uvloop", asyncio_backends.client(asyncio_backends.new_uvloop)),
+    ClientBackend("tornado", tornado_client),
     ClientBackend("run-by-hand", _client_run_by_hand, _OPENED_IN_CONNECT),
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
+    ClientBackend("gevent", functools.partial(gevent_client, Connected)),
+    ClientBackend("sync", functools.partial(sync_client, Connected), _OPENED_IN_CONNECT),
 )
 
 

@@ -51,6 +51,30 @@ BACKENDS = (
         "behind the WSGI server of the standard library",
     ),
     Backend(
+        "cherrypy",
+        "server",
+        "ws4py.cli.cherrypy:Server",
+        "pages on CherryPy's threads, all connections on one more",
+        needs="CherryPy",
+        extra="cherrypy",
+    ),
+    Backend(
+        "cheroot",
+        "server",
+        "ws4py.cli.cheroot:Server",
+        "behind a WSGI server with threads",
+        needs="cheroot",
+        extra="cherrypy",
+    ),
+    Backend(
+        "gunicorn",
+        "server",
+        "ws4py.cli.gunicorn:Server",
+        "behind gunicorn, whose threads stay free",
+        needs="gunicorn",
+        extra="gunicorn",
+    ),
+    Backend(
         "asyncio",
         "server",
         "ws4py.cli.loops:Server",
@@ -63,6 +87,22 @@ BACKENDS = (
         "the same on uvloop",
         needs="uvloop",
         extra="speed",
+    ),
+    Backend(
+        "tornado",
+        "server",
+        "ws4py.cli.tornado:Server",
+        "a handler of a Tornado application",
+        needs="tornado",
+        extra="tornado",
+    ),
+    Backend(
+        "asgi",
+        "server",
+        "ws4py.cli.asgi:Server",
+        "an ASGI application under uvicorn, on our protocol class",
+        needs="uvicorn",
+        extra="asgi",
     ),
     Backend(
         "threaded",
@@ -83,6 +123,14 @@ BACKENDS = (
         "the same on uvloop",
         needs="uvloop",
         extra="speed",
+    ),
+    Backend(
+        "tornado",
+        "client",
+        "ws4py.cli.tornado:Client",
+        "on Tornado's loop",
+        needs="tornado",
+        extra="tornado",
     ),
 )
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ws4py.client import asyncioclient
+from ws4py.client.opening import LoopClient
 from ws4py.server import asyncioserver
 
-__all__ = ["Client", "LoopThread", "Server", "UvloopClient", "UvloopServer"]
+__all__ = ["Client", "LoopThread", "OnLoopThread", "Server", "UvloopClient", "UvloopServer"]
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
@@ -85,8 +86,8 @@ class UvloopServer(Server):
     new_loop = staticmethod(new_uvloop)
 
 
-class Client(asyncioclient.WebSocketClient):
-    """The hooks client, connected to from a program without a loop, as the others are."""
+class OnLoopThread(LoopClient):
+    """Mixin for a hooks client to be connected from a program without a loop, as the others are."""
 
     new_loop = staticmethod(asyncio.new_event_loop)
 
@@ -103,6 +104,10 @@ class Client(asyncioclient.WebSocketClient):
         """Wait until ``closed()`` has returned, and end the loop."""
         self._thread.call(self.wait_closed())
         self._thread.stop()
+
+
+class Client(OnLoopThread, asyncioclient.WebSocketClient):
+    """The hooks client on an asyncio loop."""
 
 
 class UvloopClient(Client):

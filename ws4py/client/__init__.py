@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ws4py.client.dial import Deadline, dial
+from ws4py.client.dial import Deadline, Network, dial
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import ClientHandshake
 from ws4py.protocol.uri import Uri, parse_uri
@@ -37,6 +37,8 @@ class WebSocketBaseClient(WebSocket):
     _client = True
     _our_flag = "client_terminated"
     _peer_flag = "server_terminated"
+    #: The calls with which ``connect()`` connects.
+    _network = Network()
 
     def __init__(
         self,
@@ -115,7 +117,7 @@ class WebSocketBaseClient(WebSocket):
         config = self.config or DEFAULT
         deadline = Deadline(config.open_timeout, self.url)
         handshake = self._new_handshake()
-        self.sock = dial(self.uri, deadline, self.ssl_options)
+        self.sock = dial(self.uri, deadline, self.ssl_options, self._network)
         try:
             self.sock.settimeout(deadline.left("the opening handshake"))
             self.sock.sendall(handshake.request)

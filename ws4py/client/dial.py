@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ws4py.exc import ConnectionTimeout
@@ -18,6 +19,7 @@ from ws4py.protocol.uri import Uri
 
 __all__ = [
     "Deadline",
+    "Network",
     "dial",
     "explained",
     "is_literal",
@@ -73,32 +75,74 @@ class Deadline:
         )
 
 
-def dial(uri: Uri, deadline: Deadline, ssl_options: Mapping[str, Any] | None = None) -> Any:
+def look_up(host: str, port: int, timeout: float | None) -> list[Any]:
+    """All addresses of a name. The system's look-up knows no timeout, so a thread waits for it."""
+    found: list[Any] = []
+    failed: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except OSError as exc:
+            failed.append(exc)
+
+    if timeout is None or is_literal(host):
+        ask()
+    else:
+        thread = threading.Thread(target=ask, name="ws4py-lookup", daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if thread.is_alive():
+            raise TimeoutError
+    if failed:
+        raise failed[0]
+    return found
+
+
+@dataclass(frozen=True)
+class Network:
+    """The calls that wait, or make what waits: those of threads, unless told otherwise."""
+
+    #: ``(family, kind, protocol)`` → a socket.
+    socket: Callable[..., Any] = lambda *args: socket.socket(*args)
+    #: ``(host, port, timeout)`` → as ``getaddrinfo()``. ``OSError``, or ``TimeoutError`` in the end.
+    look_up: Callable[[str, int, float | None], list[Any]] = look_up
+    #: ``(context, sock, **options)`` → the socket with TLS around it, its handshake done.
+    wrap_tls: Callable[..., Any] = lambda context, sock, **how: context.wrap_socket(sock, **how)
+
+
+def dial(
+    uri: Uri,
+    deadline: Deadline,
+    ssl_options: Mapping[str, Any] | None = None,
+    network: Network = Network(),
+) -> Any:
     """A connected socket to where ``uri`` points, TLS established if it is secure.
 
     Raises ``OSError`` (also ``ssl.SSLError``) with the address in its text, or
     ``ConnectionTimeout``.
     """
-    sock = _dial_unix(uri, deadline) if uri.unix_path is not None else _dial_tcp(uri, deadline)
+    connect = _dial_unix if uri.unix_path is not None else _dial_tcp
+    sock = connect(uri, deadline, network)
     if not uri.secure:
         return sock
     try:
-        return _start_tls(sock, uri, deadline, dict(ssl_options or {}))
+        return _start_tls(sock, uri, deadline, dict(ssl_options or {}), network)
     except BaseException:
         sock.close()
         raise
 
 
-def new_unix_socket(path: str) -> socket.socket:
+def new_unix_socket(path: str, make: Callable[..., Any] = socket.socket) -> Any:
     """A socket for a path; raises ``OSError`` where there are none."""
     if not hasattr(socket, "AF_UNIX"):
         raise OSError(f"no Unix sockets on this platform: cannot connect to {path}")
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    return make(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
-def _dial_unix(uri: Uri, deadline: Deadline) -> socket.socket:
+def _dial_unix(uri: Uri, deadline: Deadline, network: Network) -> Any:
     assert uri.unix_path is not None
-    sock = new_unix_socket(uri.unix_path)
+    sock = new_unix_socket(uri.unix_path, network.socket)
     try:
         _connect(sock, uri.unix_path, deadline.left("connecting"), deadline)
     except OSError as exc:
@@ -107,16 +151,16 @@ def _dial_unix(uri: Uri, deadline: Deadline) -> socket.socket:
     return sock
 
 
-def _dial_tcp(uri: Uri, deadline: Deadline) -> socket.socket:
+def _dial_tcp(uri: Uri, deadline: Deadline, network: Network) -> Any:
     """Every address of the name in turn; each may take its share of the time that is left."""
     assert uri.port is not None
-    addresses = resolve(uri.host, uri.port, deadline)
+    addresses = resolve(uri.host, uri.port, deadline, network)
     failure: OSError | None = None
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
         left = deadline.left("connecting")
         share = None if left is None else left / (len(addresses) - index)
         try:
-            sock = socket.socket(family, kind, protocol)
+            sock = network.socket(family, kind, protocol)
         except OSError as exc:  # a family that this machine does not have
             failure = exc
             continue
@@ -135,7 +179,7 @@ def _dial_tcp(uri: Uri, deadline: Deadline) -> socket.socket:
     raise explained(failure, deadline.address) from failure
 
 
-def _connect(sock: socket.socket, address: Any, timeout: float | None, deadline: Deadline) -> None:
+def _connect(sock: Any, address: Any, timeout: float | None, deadline: Deadline) -> None:
     sock.settimeout(timeout)
     try:
         sock.connect(address)
@@ -143,29 +187,19 @@ def _connect(sock: socket.socket, address: Any, timeout: float | None, deadline:
         raise deadline.missed("the TCP connection") from None
 
 
-def resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
-    """All addresses of a name. The system's look-up knows no timeout, so a thread waits for it."""
-    found: list[Any] = []
-    failed: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            found.extend(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-        except OSError as exc:
-            failed.append(exc)
-
-    if deadline.seconds is None or is_literal(host):
-        look_up()
-    else:
-        thread = threading.Thread(target=look_up, name="ws4py-lookup", daemon=True)
-        thread.start()
-        thread.join(deadline.left("the name look-up"))
-        if thread.is_alive():
-            raise deadline.missed("the name look-up")
-    if failed or not found:
-        cause = failed[0] if failed else OSError(f"no address for {host}")
-        raise no_address(cause, host, deadline) from cause
-    return found
+def resolve(host: str, port: int, deadline: Deadline, network: Network) -> list[Any]:
+    """All addresses of a name, or an error that says what was looked for."""
+    cause: OSError | None = None
+    try:
+        found = network.look_up(host, port, deadline.left("the name look-up"))
+        if found:
+            return found
+    except TimeoutError:
+        raise deadline.missed("the name look-up") from None
+    except OSError as exc:
+        cause = exc
+    cause = cause or OSError(f"no address for {host}")
+    raise no_address(cause, host, deadline) from cause
 
 
 def no_address(cause: OSError, host: str, deadline: Deadline) -> OSError:
@@ -248,28 +282,32 @@ def _pin_version(context: ssl.SSLContext, protocol: Any) -> None:
         context.minimum_version = context.maximum_version = version
 
 
-def _start_tls(sock: socket.socket, uri: Uri, deadline: Deadline, options: dict[str, Any]) -> Any:
+def _start_tls(
+    sock: Any, uri: Uri, deadline: Deadline, options: dict[str, Any], network: Network
+) -> Any:
+    context, extra = _tls(uri, options)
     sock.settimeout(deadline.left("the TLS handshake"))
-    tls = wrap_tls(sock, uri, options)
     try:
-        tls.do_handshake()
+        return network.wrap_tls(context, sock, **extra)
     except TimeoutError:
-        tls.close()
         raise deadline.missed("the TLS handshake") from None
     except ssl.SSLError as exc:
-        tls.close()
-        raise tls_error(exc, uri, deadline) from exc
-    except BaseException:
-        tls.close()
-        raise
-    return tls
+        error = tls_error(exc, uri, deadline)
+        if error is exc:
+            raise
+        raise error from exc
+
+
+def _tls(uri: Uri, options: Mapping[str, Any]) -> tuple[ssl.SSLContext, dict[str, Any]]:
+    """The context, and how to wrap a socket with it."""
+    extra = {name: options[name] for name in _WRAP_OPTIONS if name in options}
+    extra.setdefault("server_hostname", uri.host)
+    return make_ssl_context(options), extra
 
 
 def wrap_tls(sock: socket.socket, uri: Uri, options: Mapping[str, Any]) -> ssl.SSLSocket:
     """TLS around a connected socket, its handshake still to be done."""
-    context = make_ssl_context(options)
-    extra = {name: options[name] for name in _WRAP_OPTIONS if name in options}
-    extra.setdefault("server_hostname", uri.host)
+    context, extra = _tls(uri, options)
     return context.wrap_socket(sock, do_handshake_on_connect=False, **extra)
 
 

@@ -21,6 +21,7 @@ from ws4py.awaited import Later
 from ws4py.client import WebSocketBaseClient
 from ws4py.client.dial import (
     Deadline,
+    Network,
     explained,
     is_literal,
     new_unix_socket,
@@ -136,7 +137,7 @@ class Opener(Channel):
         host, port, deadline = self.uri.host, self.uri.port, self.deadline
         assert port is not None
         if is_literal(host):
-            return resolve(host, port, deadline)
+            return resolve(host, port, deadline, Network())
         asking = asyncio.ensure_future(
             self.reactor.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )

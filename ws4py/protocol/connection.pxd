@@ -11,8 +11,9 @@ from ws4py.messaging cimport (
     received_binary,
     received_text,
 )
+from ws4py.clock cimport read_clock
 from ws4py.protocol.mask cimport mask
-from ws4py.protocol.wire cimport Decoder, encode_head
+from ws4py.protocol.wire cimport Decoder, encode_frame, encode_head
 
 cdef class OutgoingMessage:
     cdef public Connection _connection
@@ -29,7 +30,7 @@ cdef class Connection:
     cdef public bint _deaf
     cdef readonly Decoder _decoder
     cdef public object _ended_at
-    cdef public object _last_received
+    cdef public double _last_received
     cdef public list _out
     cdef public object _ping
     cdef public object _ping_at
@@ -63,12 +64,15 @@ cdef class Connection:
     cpdef receive_data(self, data)
     cpdef bint has_input(self) except -1
     cpdef Py_ssize_t owed(self) except -1
+    cpdef Py_ssize_t queued(self) except -1
     cpdef send_message(self, bytes payload, bint binary=*, compress=*)
     @cython.locals(decoder=Decoder, opcode=int)
     cpdef Message next_event(self)
     @cython.locals(out=list, data=bytes)
     cpdef bytes data_to_send(self)
-    @cython.locals(out=list, head=bytes, key=bytes, size=Py_ssize_t)
+    @cython.locals(out=list, count=Py_ssize_t)
+    cdef bytes _take_some(self)
+    @cython.locals(out=list, frame=bytes, head=bytes, key=bytes)
     cpdef _queue(self, int opcode, bytes payload, bint fin=*, bint rsv1=*)
     cpdef _send_whole(self, int opcode, bytes payload, compress)
     cpdef bint _compresses(self, bytes payload, wish) except -1

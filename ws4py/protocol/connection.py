@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ws4py.clock import read_clock
 from ws4py.exc import (
     ConnectionClosed,
     ConnectionTimeout,
@@ -52,6 +53,7 @@ from ws4py.protocol.wire import (
     OPCODE_PONG,
     OPCODE_TEXT,
     Decoder,
+    encode_frame,
     encode_head,
     new_key,
 )
@@ -63,9 +65,13 @@ NO_STATUS = 1005
 ABNORMAL = 1006
 
 NORMAL = 1000
+GOING_AWAY = 1001
 INVALID_DATA = 1007
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
+
+#: From this many bytes on, a payload is written by itself and not put together with others.
+LARGE = 65536
 
 #: What a frame may need besides its payload, so that even empty messages in line count.
 MAX_FRAME_HEAD = 14
@@ -113,6 +119,14 @@ class CloseInfo:
     def clean(self) -> bool:
         """Whether both close frames were exchanged."""
         return self.received is not None and self.sent is not None
+
+    @property
+    def normal(self) -> bool:
+        """Whether it ended as connections do: cleanly, its purpose fulfilled or an end gone away.
+
+        That is with 1000, 1001 or no code at all (RFC 6455 section 7.4.1).
+        """
+        return self.clean and self.code in (NORMAL, GOING_AWAY, NO_STATUS)
 
     @property
     def code(self) -> int:
@@ -262,7 +276,7 @@ class Connection:
         decoder.max_size = NO_LIMIT if limit is None else min(limit, NO_LIMIT)
         decoder.max_fragments = config.max_fragments
         decoder.inflater = deflate
-        self._last_received = self.clock()
+        self._last_received = read_clock(self.clock)
         self.keep_alive(config)
 
     def keep_alive(self, config: Config) -> None:
@@ -289,7 +303,7 @@ class Connection:
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer. Call ``next_event()`` until it gives ``None`` before more."""
         self.bytes_in += len(data)
-        self._last_received = self.clock()
+        self._last_received = read_clock(self.clock)
         if not self._deaf:
             self._decoder.receive(data)
 
@@ -339,7 +353,7 @@ class Connection:
             self._answer_ping(payload)
             return PingControlMessage(payload)
         if opcode == OPCODE_PONG:
-            self._pong_at = self.clock()
+            self._pong_at = read_clock(self.clock)
             if self._ping_at is not None and payload == self._ping:
                 self.latency = self._pong_at - self._ping_at
                 self._ping_at = None
@@ -379,7 +393,7 @@ class Connection:
 
     def tick(self) -> None:
         """Act on the deadline if it is due; harmless at any other time."""
-        now = self.clock()
+        now = read_clock(self.clock)
         if self.deadline is None or now < self.deadline:
             return
         if self.state is OPEN:
@@ -425,7 +439,7 @@ class Connection:
     def sign_of_life(self) -> None:
         """A driver knows that the peer is alive, by bytes that nobody had the time to read."""
         if self.state is OPEN:
-            self._last_received = self.clock()
+            self._last_received = read_clock(self.clock)
             self.keep_alive(self.config)
 
     def _give_up(self, timeout: float) -> None:
@@ -466,7 +480,7 @@ class Connection:
         """A ping (RFC 6455 section 5.5.2); its pong sets ``latency``."""
         self._send_control(OPCODE_PING, data)
         self._ping = data
-        self._ping_at = self.clock()
+        self._ping_at = read_clock(self.clock)
 
     def send_pong(self, data: bytes = b"") -> None:
         """An unasked-for pong, a sign of life (RFC 6455 section 5.5.3)."""
@@ -505,12 +519,12 @@ class Connection:
         if self.state is OPEN:
             self.state = CLOSING
             timeout = self.config.close_timeout
-            self.deadline = None if timeout is None else self.clock() + timeout
+            self.deadline = None if timeout is None else read_clock(self.clock) + timeout
 
     def _finish(self) -> None:
         """Nothing more will be read; what is owed may be written until the deadline."""
         if self.state is not CLOSED:
-            self._ended_at = self.clock()
+            self._ended_at = read_clock(self.clock)
         self._start_closing()
         self._stop_reading()
         self.state = CLOSED
@@ -539,17 +553,38 @@ class Connection:
         """``buffered``, for those who ask for every message."""
         return self._queued + self._waiting + self.unsent
 
+    def queued(self) -> int:
+        """Bytes that ``data_to_send()`` has to give."""
+        return self._queued
+
     def data_to_send(self) -> bytes:
-        """Everything owed, joined once; yours from now on (say in ``unsent`` what is left)."""
+        """What is owed, joined once; yours from now on (say in ``unsent`` what is left).
+
+        All of it, but for large payloads: each is given by itself, so ask again until nothing
+        comes. ``queued()`` says how much there is.
+        """
         if self._pong is not None and not self.unsent:
             self._queue_pong(self._pong)
         out = self._out
         if not out:
             return b""
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self.bytes_out += self._queued
-        self._queued = 0
-        out.clear()
+        if self._queued < LARGE:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+        else:
+            data = self._take_some()
+        self.bytes_out += len(data)
+        self._queued -= len(data)
+        return data
+
+    def _take_some(self) -> bytes:
+        """A large payload, or what stands before the next one."""
+        out = self._out
+        count = 0
+        while count < len(out) and len(out[count]) < LARGE:
+            count += 1
+        data = b"".join(out[:count]) if count else out[0]
+        del out[: max(1, count)]
         return data
 
     def preface(self, data: bytes) -> None:
@@ -559,18 +594,18 @@ class Connection:
         self.bytes_out -= len(data)  # not the connection's: counts the day it is taken
 
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
-        # In pieces: all that is owed is joined once, when it is taken.
+        key = new_key() if self.always_mask else b""
         out = self._out
-        head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask)
+        if len(payload) < LARGE:
+            frame = encode_frame(opcode, payload, fin, rsv1, key)
+            out.append(frame)
+            self._queued += len(frame)
+            return
+        # Not joined with its head: to copy so much costs more than a second write.
+        head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask) + key
         out.append(head)
-        size = len(head) + len(payload)
-        if self.always_mask:
-            key = new_key()
-            out.append(key)
-            payload = mask(payload, key)
-            size += 4
-        out.append(payload)
-        self._queued += size
+        out.append(mask(payload, key) if key else payload)
+        self._queued += len(head) + len(payload)
 
     def _queue_pong(self, pong: bytes) -> None:
         self._pong = None

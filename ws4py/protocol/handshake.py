@@ -126,6 +126,7 @@ class ServerHandshake:
         select_subprotocol: Callable[[Request, list[str]], str | None] | None = None,
         origins: Origins | OriginCheck | None = SAME_ORIGIN,
         extra_headers: Iterable[tuple[str, str]] = (),
+        versions: Sequence[str] = VERSIONS,
         secure: bool = False,
         peer: Any = None,
         clock: Callable[[], float] = time.monotonic,
@@ -135,8 +136,9 @@ class ServerHandshake:
         ``select_subprotocol(request, offered)`` decides instead, if given. ``origins``: the
         Origins that may connect, as texts, compiled expressions (for the whole Origin) and
         ``None`` for none at all; or a function of Origin and request; or ``None`` for everybody.
-        ``extra_headers`` go into a 101. A hook may raise ``HandshakeError`` to refuse with its
-        status, headers and body; other exceptions are logged and answered with 500.
+        ``extra_headers`` go into a 101; ``versions`` are those of the protocol. A hook may raise
+        ``HandshakeError`` to refuse with its status, headers and body; other exceptions are logged
+        and answered with 500.
         """
         _refuse_text("origins", origins)
         _refuse_text("protocols", protocols)
@@ -145,6 +147,7 @@ class ServerHandshake:
         self._select = select_subprotocol
         self._origins = origins
         self._extra_headers = extra_headers
+        self._versions = versions
         self._secure = secure
         self._peer = peer
         self._clock = clock
@@ -267,7 +270,7 @@ class ServerHandshake:
     def _accept(self, request: Request) -> Response:
         """The 101 (RFC 6455 section 4.2.2); raises ``HandshakeError`` for a refusal."""
         _check_http(request)
-        key = _check_websocket(request)
+        key = _check_websocket(request, self._versions)
         if self._origins is not None:
             self._check_origin(request, self._origins)
         headers = Headers(
@@ -362,7 +365,7 @@ def _check_http(request: Request) -> None:
         raise HandshakeError(f"{excerpt(request.host)} is no host", 400)
 
 
-def _check_websocket(request: Request) -> str:
+def _check_websocket(request: Request, spoken: Sequence[str]) -> str:
     """RFC 6455 section 4.2.1; returns the key."""
     headers = request.headers
     if not has_token(headers.get_all("upgrade"), "websocket"):
@@ -378,8 +381,8 @@ def _check_websocket(request: Request) -> str:
     versions = headers.get_all("sec-websocket-version")
     if len(versions) > 1:
         raise HandshakeError("there is more than one Sec-WebSocket-Version", 400)
-    if not versions or versions[0] not in VERSIONS:
-        known = ", ".join(VERSIONS)
+    if not versions or versions[0] not in spoken:
+        known = ", ".join(spoken)
         raise HandshakeError(
             f"the WebSocket versions spoken here are {known}",
             426,

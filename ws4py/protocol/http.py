@@ -26,6 +26,15 @@ MAX_COOKIE = 4096
 
 #: The phrases of RFC 9110 section 15, by status.
 REASONS = {status.value: status.phrase for status in HTTPStatus}
+#: What may stand in a path as it is (RFC 3986 section 3.3).
+PATH_SAFE = "/:;@&=+$,!~*'()"
+#: What an opening handshake has and a ``Request.from_scope`` may lack or have otherwise.
+UPGRADE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+)
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _TARGET = re.compile(r"(?:(?:http|ws)s?://([^/?]+))?(/[^?]*)?(?:\?.*)?", re.IGNORECASE).fullmatch
 
@@ -72,6 +81,41 @@ class Request:
         return cookies
 
     @classmethod
+    def from_scope(cls, scope: Mapping[str, Any]) -> Request:
+        """A request that an ASGI server has read.
+
+        Of type ``websocket``: the server has checked that it is an opening handshake, in whatever
+        version of HTTP; here it looks like one of HTTP/1.1.
+        """
+        names = (
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
+        upgraded = scope["type"] == "websocket"
+        if upgraded:
+            own = {name.lower() for name, _ in UPGRADE}
+            headers = Headers([*(pair for pair in names if pair[0].lower() not in own), *UPGRADE])
+            offered = scope.get("subprotocols")
+            if offered and "sec-websocket-protocol" not in headers:
+                headers.add("Sec-WebSocket-Protocol", ", ".join(offered))
+        else:
+            headers = Headers(names)
+        server, client = scope.get("server"), scope.get("client")
+        if "host" not in headers and server:
+            headers.add("Host", server[0] if server[1] is None else f"{server[0]}:{server[1]}")
+        path, query = scope.get("raw_path"), scope.get("query_string")
+        target = quote(scope["path"], safe=PATH_SAFE)
+        if path:
+            target = path.decode("latin-1").partition("?")[0]
+        return cls(
+            scope.get("method", "GET"),
+            (target or "/") + (f"?{query.decode('latin-1')}" if query else ""),
+            f"HTTP/{'1.1' if upgraded else scope.get('http_version', '1.1')}",
+            headers,
+            secure=scope.get("scheme") in ("https", "wss"),
+            peer=tuple(client) if client else None,
+        )
+
+    @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Request:
         """A request that a WSGI server has read (PEP 3333)."""
         headers = Headers()
@@ -85,8 +129,7 @@ class Request:
         address = environ.get("REMOTE_ADDR")
         return cls(
             environ["REQUEST_METHOD"],
-            quote(path or "/", safe="/:;@&=+$,!~*'()", encoding="latin-1")
-            + (f"?{query}" if query else ""),
+            quote(path or "/", safe=PATH_SAFE, encoding="latin-1") + (f"?{query}" if query else ""),
             environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
             headers,
             secure=environ.get("wsgi.url_scheme") in ("https", "wss"),

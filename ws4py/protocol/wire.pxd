@@ -1,13 +1,40 @@
 # Types for the compiled build of wire.py; the logic is all there.
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ws4py.protocol.mask cimport mask, rotate, unmask
+
+cdef extern from *:
+    """
+    #include <string.h>
+    """
+    void *memcpy(void *out, const void *source, size_t size) noexcept nogil
+
+cdef inline bytes pack_medium(int first, int second, Py_ssize_t length):
+    cdef unsigned char[4] head
+    head[0] = first
+    head[1] = second
+    head[2] = length >> 8
+    head[3] = length & 0xFF
+    return PyBytes_FromStringAndSize(<const char *> head, 4)
+
+cdef inline bytes glue(bytes head, bytes payload):
+    cdef Py_ssize_t first = len(head), second = len(payload)
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, first + second)
+    memcpy(<char *> out, <const char *> head, first)
+    memcpy((<char *> out) + first, <const char *> payload, second)
+    return out
+
+cdef bint COMPILED
 
 cdef list _TEXT_HEADS
 cdef list _BINARY_HEADS
 
 cpdef bytes encode_head(int opcode, Py_ssize_t length, bint fin, bint rsv1, bint masked)
+@cython.locals(head=bytes)
 cpdef bytes encode_frame(int opcode, bytes payload, bint fin=*, bint rsv1=*, bytes key=*)
+cdef bytes medium_head(int first, int second, Py_ssize_t length)
+cdef bytes join(bytes head, bytes payload)
 
 cdef class Assembly:
     cdef readonly int opcode

@@ -58,6 +58,9 @@ NO_LIMIT = (1 << 63) - 1
 #: Compressed data may be this much larger than what it inflates to: 1/128 and a few headers.
 DEFLATE_SLACK = 1024
 
+#: Whether this module runs compiled, so that the primitives of ``wire.pxd`` are there.
+COMPILED = not __file__.endswith((".py", ".pyc"))
+
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 _SHORT = Struct("!BB").pack
 _MEDIUM = Struct("!BBH").pack
@@ -109,8 +112,15 @@ def encode_head(opcode: int, length: int, fin: bool, rsv1: bool, masked: bool) -
     if length < 126:
         return _SHORT(first, mark | length)
     if length < 65536:
-        return _MEDIUM(first, mark | 126, length)
+        return medium_head(first, mark | 126, length)
     return _LONG(first, mark | 127, length)
+
+
+def medium_head(first: int, second: int, length: int) -> bytes:
+    """Two bytes and a length in two more."""
+    if COMPILED:
+        return pack_medium(first, second, length)  # type: ignore[name-defined,no-any-return] # noqa: F821
+    return _MEDIUM(first, second, length)
 
 
 #: The heads of short whole messages, by length.
@@ -122,10 +132,17 @@ def encode_frame(
     opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False, key: bytes | None = None
 ) -> bytes:
     """One frame on the wire (RFC 6455 section 5.2), masked with ``key`` when there is one."""
-    head = encode_head(opcode, len(payload), fin, rsv1, key is not None)
-    if key is None:
-        return head + payload
-    return head + key + mask(payload, key)
+    if not key:
+        return join(encode_head(opcode, len(payload), fin, rsv1, False), payload)
+    head = encode_head(opcode, len(payload), fin, rsv1, True)
+    return join(head + key, mask(payload, key))
+
+
+def join(head: bytes, payload: bytes) -> bytes:
+    """One behind the other."""
+    if COMPILED:
+        return glue(head, payload)  # type: ignore[name-defined,no-any-return] # noqa: F821
+    return head + payload
 
 
 # -- decoding ------------------------------------------------------------------------------
@@ -285,7 +302,7 @@ class Decoder:
                 if start > end:
                     return self._wait()
                 length = self._long_length(length, position + 2)
-            if not first & 0x08:
+            if (length > self.max_size or not plain) and not first & 0x08:
                 self._check_size(first, length)
             if masked:
                 start += 4

@@ -21,12 +21,14 @@ from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
 from ws4py.websocket import WebSocket, short_address
 
-__all__ = ["SHUTTING_DOWN", "BaseServer"]
+__all__ = ["SHUTTING_DOWN", "BaseServer", "Upgrader"]
 
 logger = logging.getLogger("ws4py.server")
 
 #: Close code and reason for the clients of a server that goes away (RFC 6455 section 7.4.1).
 SHUTTING_DOWN = 1001, "Server is shutting down"
+#: The same where somebody else, who starts servers again, ends it (IANA's registry).
+RESTARTING = 1012, "Server is restarting"
 
 #: Errors of accept() that mean "no descriptors left", not "this connection failed".
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -41,38 +43,23 @@ FAREWELL = 5.0
 LAST_WORDS = 1.0
 
 
-class BaseServer:
-    """Arguments, listening sockets and the upgrade of a stand-alone server.
+class Upgrader:
+    """Who may connect, and the step from an accepted handshake to a ``WebSocket``.
 
-    ``handler`` is called as ``handler(sock, protocols=…, extensions=…, environ=…)`` for each
-    connection: a ``WebSocket`` subclass, or anything that returns an instance of one.
-    ``host`` and ``port``: where to listen (port 0: any free one); ``host`` may be a list.
-    ``unix_path``: listen on a Unix socket instead. ``sockets``: listening sockets made elsewhere,
-    instead. ``ssl``: an ``SSLContext`` for TLS. ``protocols``: subprotocols spoken, of which
-    the first that the client wants is taken; ``select_subprotocol(request, offers)`` chooses
-    otherwise. ``origins``: who may connect from a browser, the same host by default; ``None``
-    lets everybody in. ``process_request(request)`` may return a ``Response`` to answer ordinary
-    HTTP, or ``None`` to go on. ``config``: limits, timeouts and compression.
-
-    Raises ``OSError`` when it cannot listen there.
+    For whatever has a request before it, be it a server that stands alone or one of somebody
+    else's. The arguments are described in ``BaseServer``; ``secure`` says whether it is TLS.
     """
 
     def __init__(
         self,
         handler: Callable[..., WebSocket] = WebSocket,
-        host: str | Sequence[str] | None = "127.0.0.1",
-        port: int = 0,
         *,
         protocols: Sequence[str] = (),
         select_subprotocol: Callable[[Request, list[str]], str | None] | None = None,
         origins: Any = SAME_ORIGIN,
         process_request: Callable[[Request], Response | None] | None = None,
         extra_headers: Sequence[tuple[str, str]] = (),
-        ssl: ssl_module.SSLContext | None = None,
-        unix_path: str | None = None,
-        sockets: Iterable[socket.socket] | None = None,
-        reuse_port: bool = False,
-        backlog: int = 1024,
+        secure: bool = False,
         config: Config = DEFAULT,
     ) -> None:
         self.handler = handler
@@ -81,43 +68,8 @@ class BaseServer:
         self.origins = origins
         self.process_request = process_request
         self.extra_headers = tuple(extra_headers)
-        self.ssl = ssl
+        self.secure = secure
         self.config = config
-        self.unix_path = unix_path
-        if sockets is not None:
-            self.listeners = list(sockets)
-        elif unix_path is not None:
-            self.listeners = [listen_unix(unix_path, backlog)]
-        else:
-            self.listeners = listen_tcp(host, port, backlog, reuse_port)
-        self.addresses = [short_address(listener.getsockname()) for listener in self.listeners]
-
-    @property
-    def port(self) -> int | None:
-        """The TCP port of the first listening socket; ``None`` for Unix sockets."""
-        address = self.addresses[0]
-        return address[1] if isinstance(address, tuple) else None
-
-    def close_listeners(self) -> None:
-        """Accept no more. A Unix socket's path is removed."""
-        for listener in self.listeners:
-            listener.close()
-        if self.unix_path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self.unix_path)
-
-    # -- one connection --------------------------------------------------------------------
-
-    def prepare(self, sock: socket.socket) -> Any:
-        """Options for an accepted socket, and TLS around it, its handshake still to be done.
-
-        Raises ``OSError`` or ``ValueError`` for a socket that is broken already.
-        """
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.ssl is None:
-            return sock
-        return self.ssl.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
     def new_handshake(self, peer: Any = None) -> ServerHandshake:
         """The opening handshake of one connection."""
@@ -127,7 +79,7 @@ class BaseServer:
             select_subprotocol=self.select_subprotocol,
             origins=self.origins,
             extra_headers=self.extra_headers,
-            secure=self.ssl is not None,
+            secure=self.secure,
             peer=peer,
         )
 
@@ -163,19 +115,27 @@ class BaseServer:
         request = handshake.request
         assert request is not None
         local = short_address(sock.getsockname())
-        ws = self.handler(
-            sock,
-            protocols=[handshake.subprotocol] if handshake.subprotocol else [],
-            extensions=list(handshake.extensions),
-            environ=request_environ(request, local, peer, self.ssl is not None),
-        )
-        ws._local_address, ws._peer_address = local, peer
-        ws.setup(ws.config or self.config, handshake.deflate)
+        environ = request_environ(request, local, peer, request.secure)
+        ws = self.make(sock, handshake, environ, local, peer)
         if handshake.rest:
             ws.stream.receive_data(handshake.rest)
         assert handshake.response is not None
         # The answer leaves before everything else, at the best in one write with it.
         ws.stream.preface(handshake.response.serialize())
+        return ws
+
+    def make(
+        self, sock: Any, handshake: ServerHandshake, environ: dict[str, Any], local: Any, peer: Any
+    ) -> WebSocket:
+        """The same for a socket, perhaps ``None``, of which somebody else takes care."""
+        ws = self.handler(
+            sock,
+            protocols=[handshake.subprotocol] if handshake.subprotocol else [],
+            extensions=list(handshake.extensions),
+            environ=environ,
+        )
+        ws._local_address, ws._peer_address = local, peer
+        ws.setup(ws.config or self.config, handshake.deflate)
         return ws
 
     def failed(self, handshake: ServerHandshake) -> Response:
@@ -185,6 +145,88 @@ class BaseServer:
         response = Response.text(500, "The server failed to answer this request.\n")
         handshake.reject(response)
         return response
+
+
+class BaseServer(Upgrader):
+    """Arguments, listening sockets and the upgrade of a stand-alone server.
+
+    ``handler`` is called as ``handler(sock, protocols=…, extensions=…, environ=…)`` for each
+    connection: a ``WebSocket`` subclass, or anything that returns an instance of one.
+    ``host`` and ``port``: where to listen (port 0: any free one); ``host`` may be a list.
+    ``unix_path``: listen on a Unix socket instead. ``sockets``: listening sockets made elsewhere,
+    instead. ``ssl``: an ``SSLContext`` for TLS. ``protocols``: subprotocols spoken, of which
+    the first that the client wants is taken; ``select_subprotocol(request, offers)`` chooses
+    otherwise. ``origins``: who may connect from a browser, the same host by default; ``None``
+    lets everybody in. ``process_request(request)`` may return a ``Response`` to answer ordinary
+    HTTP, or ``None`` to go on. ``config``: limits, timeouts and compression.
+
+    Raises ``OSError`` when it cannot listen there.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., WebSocket] = WebSocket,
+        host: str | Sequence[str] | None = "127.0.0.1",
+        port: int = 0,
+        *,
+        protocols: Sequence[str] = (),
+        select_subprotocol: Callable[[Request, list[str]], str | None] | None = None,
+        origins: Any = SAME_ORIGIN,
+        process_request: Callable[[Request], Response | None] | None = None,
+        extra_headers: Sequence[tuple[str, str]] = (),
+        ssl: ssl_module.SSLContext | None = None,
+        unix_path: str | None = None,
+        sockets: Iterable[socket.socket] | None = None,
+        reuse_port: bool = False,
+        backlog: int = 1024,
+        config: Config = DEFAULT,
+    ) -> None:
+        super().__init__(
+            handler,
+            protocols=protocols,
+            select_subprotocol=select_subprotocol,
+            origins=origins,
+            process_request=process_request,
+            extra_headers=extra_headers,
+            secure=ssl is not None,
+            config=config,
+        )
+        self.ssl = ssl
+        self.unix_path = unix_path
+        if sockets is not None:
+            self.listeners = list(sockets)
+        elif unix_path is not None:
+            self.listeners = [listen_unix(unix_path, backlog)]
+        else:
+            self.listeners = listen_tcp(host, port, backlog, reuse_port)
+        self.addresses = [short_address(listener.getsockname()) for listener in self.listeners]
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port of the first listening socket; ``None`` for Unix sockets."""
+        address = self.addresses[0]
+        return address[1] if isinstance(address, tuple) else None
+
+    def close_listeners(self) -> None:
+        """Accept no more. A Unix socket's path is removed."""
+        for listener in self.listeners:
+            listener.close()
+        if self.unix_path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.unix_path)
+
+    # -- one connection --------------------------------------------------------------------
+
+    def prepare(self, sock: socket.socket) -> Any:
+        """Options for an accepted socket, and TLS around it, its handshake still to be done.
+
+        Raises ``OSError`` or ``ValueError`` for a socket that is broken already.
+        """
+        if sock.family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.ssl is None:
+            return sock
+        return self.ssl.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
 
 def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from inspect import iscoroutinefunction
 from typing import Any
 
-from ws4py.awaited import HandledWebSocket, Later
+from ws4py.awaited import Later, handled
 from ws4py.loopmanager import LoopManager
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Request, Response
@@ -45,9 +45,7 @@ class WebSocketServer(OpeningServer):
         port: int = 0,
         **options: Any,
     ) -> None:
-        if is_coroutine_handler(handler):
-            handler = functools.partial(HandledWebSocket, handler)
-        super().__init__(handler, host, port, **options)
+        super().__init__(handled(handler), host, port, **options)
         self._ended = asyncio.Event()
 
     # -- running ---------------------------------------------------------------------------
@@ -173,15 +171,6 @@ class _AskingOpening(Opening):
             response = server.not_answered(request)
         if self.sock.fileno() >= 0:  # else time was up
             self._conclude(server.answer_with(self.handshake, response))
-
-
-def is_coroutine_handler(handler: Any) -> bool:
-    """Whether calling it with a connection gives a coroutine."""
-    if isinstance(handler, type):
-        return False
-    return iscoroutinefunction(handler) or iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004
-    )
 
 
 def serve(

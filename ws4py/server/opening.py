@@ -16,10 +16,11 @@ from ws4py.manager import WebSocketManager
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Response, ServerHandshake
 from ws4py.reactor import READ, WRITE, Channel, Reactor
+from ws4py.runtime import close_socket
 from ws4py.server import FAREWELL
 from ws4py.server.reactorserver import AcceptingServer
 from ws4py.syscalls import READ_SIZE
-from ws4py.transport import close_socket, end_output
+from ws4py.transport import end_output
 from ws4py.websocket import WebSocket
 
 if TYPE_CHECKING:

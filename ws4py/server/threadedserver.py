@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Response
 from ws4py.reactor import Reactor
+from ws4py.runtime import close_socket
 from ws4py.server import FAREWELL, LAST_WORDS
 from ws4py.server.reactorserver import ReactorServer
 from ws4py.syscalls import READ_SIZE
-from ws4py.transport import close_socket, drive_handshake, end_output
+from ws4py.transport import drive_handshake, end_output
 from ws4py.websocket import WebSocket, to_bytes
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 import socketserver
-import threading
 from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler
@@ -25,9 +24,10 @@ from wsgiref.simple_server import WSGIServer as WSGIRefServer
 
 from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import DEFAULT
+from ws4py.runtime import is_secure
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
+from ws4py.server.wsgihosts import read_ahead
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
-from ws4py.transport import is_secure
 from ws4py.websocket import WebSocket
 
 __all__ = [
@@ -104,20 +104,11 @@ class WebSocketWSGIHandler(ServerHandler):
     def _hand_over(self, ws: WebSocket) -> None:
         request = self.request_handler
         request.server.keep(request.connection)
-        rest = self._read_ahead()
+        reader: Any = self.stdin
+        rest = read_ahead(reader, request.connection)
         if rest:
             ws.stream.receive_data(rest)
         request.server.link_websocket_to_server(ws)
-
-    def _read_ahead(self) -> bytes:
-        """What the request's reader has taken from the socket behind the head."""
-        reader: Any = self.stdin
-        self.request_handler.connection.setblocking(False)  # or else peek() might wait for more
-        try:
-            data: bytes = reader.peek()
-        except OSError:  # TLS has nothing, or the manager will meet the same error
-            data = b""
-        return data
 
 
 class WebSocketWSGIRequestHandler(WSGIRequestHandler):
@@ -189,21 +180,7 @@ class WSGIServer(WSGIRefServer):
         """Have the manager serve ``ws``. All its hooks run on the manager's thread."""
         self.initialize_websockets_manager()
         assert self.manager is not None
-        if self.manager.running:
-            self.manager.reactor.call_soon(self._serve, ws)
-        else:  # server_close() was quicker
-            ws.close(*SHUTTING_DOWN)
-            ws.close_connection()
-
-    def _serve(self, ws: WebSocket) -> None:
-        assert self.manager is not None
-        try:
-            self.manager.adopt(ws)
-        except Exception:
-            logger.exception("cannot serve %r", ws)
-            ws.close_connection()
-            return
-        ws.connection_made()
+        self.manager.entrust(ws)
 
     def keep(self, request: Any) -> None:
         """This socket is a websocket's: it stays open when the request is done."""
@@ -219,20 +196,5 @@ class WSGIServer(WSGIRefServer):
     def server_close(self) -> None:
         """Listen no more, close the websockets with 1001, wait, cut what is left."""
         super().server_close()
-        manager = self.manager
-        if manager is None or not manager.running:
-            return
-        begun = threading.Event()
-
-        def begin() -> None:
-            # On the manager's thread: whatever was linked before is there by now.
-            manager.close_all(*SHUTTING_DOWN)
-            begun.set()
-
-        manager.reactor.call_soon(begin)
-        timeouts = [ws.stream.config.close_timeout or 0 for ws in manager]
-        patience = max(timeouts, default=DEFAULT.close_timeout or 0) + LAST_WORDS
-        if begun.wait(patience):
-            manager.wait_closed(patience)
-        manager.stop()
-        manager.join()
+        if self.manager is not None:
+            self.manager.shut_down(*SHUTTING_DOWN, LAST_WORDS)

@@ -1,0 +1,87 @@
+"""A reactor for a loop of your own: it tells what to watch and until when, and never waits.
+
+    reactor = ExternalReactor()
+    while True:
+        for fd, events in reactor.changes():
+            ...                                  # watch fd for these from now on; 0: no longer
+        ready = ...                              # wait, for reactor.timeout() seconds at most
+        reactor.serve(ready)                     # pairs of descriptor and READ, WRITE or both
+
+It must never know what waits, nor what its channels do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from ws4py.reactor import READ, WRITE
+from ws4py.syscalls import this_thread
+from ws4py.transport import SocketReactor
+
+__all__ = ["READ", "WRITE", "ExternalReactor"]
+
+
+class _Notes:
+    """Writes down what a poller would do."""
+
+    # A change by another thread has to end the wait: the loop learns of it in its next turn.
+    snapshot = True
+
+    def __init__(self) -> None:
+        self.changes: deque[tuple[int, int]] = deque()
+
+    def register(self, fd: int, events: int = READ) -> None:
+        self.changes.append((fd, events))
+
+    modify = register
+
+    def unregister(self, fd: int) -> None:
+        self.changes.append((fd, 0))
+
+    def wait(self, timeout: float | None) -> Iterable[tuple[int, int]]:
+        raise RuntimeError("an ExternalReactor does not wait: see changes(), timeout() and serve()")
+
+    def release(self) -> None:
+        self.changes.clear()
+
+
+class ExternalReactor(SocketReactor):
+    """Serves websockets on a loop of yours; the thread that makes it is the loop's.
+
+    ``PolledTransport(sock, reactor).start(ws)``, or a ``WebSocketManager(reactor=reactor)``,
+    puts a websocket on it. ``changes``, ``timeout`` and ``serve`` belong to the loop's thread;
+    others may send and close, which ends the wait. One descriptor that is reported belongs to
+    the reactor itself and does just that. ``release()`` gives it back in the end.
+    """
+
+    poller: _Notes
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(_Notes(), clock)
+        self.ident = this_thread()
+        self.running = True
+
+    def changes(self) -> list[tuple[int, int]]:
+        """What was asked for since the last call, in this order: descriptor and what to watch it
+        for: ``READ``, ``WRITE``, both, or 0 for nothing (it may be closed already).
+        """
+        if self.dirty:
+            self.served()  # what was sent outside of serve()
+        taken = self.poller.changes
+        return [taken.popleft() for _ in range(len(taken))]
+
+    def timeout(self) -> float | None:
+        """Seconds until something is to be done without a socket being ready; ``None``: never."""
+        self._waiting = True  # before looking how long: a signal may come in between
+        return 0 if self.dirty or self.poller.changes else self._patience(None)
+
+    def serve(self, ready: Iterable[tuple[int, int]] = ()) -> None:
+        """Serve these descriptors, and whatever else is due. Calls hooks."""
+        self._waiting = False
+        super().serve(ready)
+
+    def turn(self, timeout: float | None = None) -> None:
+        """Not here: the loop is yours."""
+        self.poller.wait(timeout)
