@@ -16,5 +16,6 @@ cdef class AsyncioReactor(SocketReactor):
 cdef class StreamTransport(PolledTransport):
     cdef public list _blocked
     cdef public bint _full
+    cdef public bytes _more
     cdef public object loop
     cdef public object stream_transport

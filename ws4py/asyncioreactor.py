@@ -26,8 +26,8 @@ logger = logging.getLogger("ws4py")
 #: Alarms are about seconds. Loops that count in milliseconds may come a moment too early, and
 #: shall not be asked over and over.
 SHORTEST_WAIT = 0.001
-#: What an asyncio transport gives at a time when there is a flood of it.
-LARGE_READ = 65536
+#: Bytes delivered in one turn when there is a flood of them.
+FAIR_READ = 65536
 #: Seconds that a peer has to end TLS when all else is said.
 TLS_FAREWELL = 1.0
 
@@ -260,7 +260,7 @@ class StreamTransport(PolledTransport):
     ``resume_writing``), and lets go of everything else.
     """
 
-    __slots__ = ("_blocked", "_full", "loop", "stream_transport")
+    __slots__ = ("_blocked", "_full", "_more", "loop", "stream_transport")
 
     def __init__(self, transport: asyncio.Transport, reactor: AsyncioReactor) -> None:
         _SocketTransport.__init__(self, transport.get_extra_info("socket"), new_lock())
@@ -269,6 +269,7 @@ class StreamTransport(PolledTransport):
         self.loop = reactor.loop
         self._fd = -1
         self._full = False
+        self._more = b""  # received, and not given to the websocket yet
         self._blocked: list[threading.Event] = []  # threads that wait until the peer has read
         self._begin(reactor)
         # To be told when all is written, and not before.
@@ -290,24 +291,34 @@ class StreamTransport(PolledTransport):
 
     def data_received(self, data: bytes) -> None:
         """The peer has sent this."""
+        if self.ws is None:
+            return
+        if self._more or self._paused or self.ws.stream.held:
+            self._more += data  # one more may come after it was asked to pause
+            if not self._paused:
+                self._pause_for_now()
+        else:
+            self._deliver(data)
+
+    def _deliver(self, data: bytes) -> None:
+        """Deliver what is fair to handle now, the rest when the others had their turn.
+
+        asyncio gives up to 256 KiB at a time, and uvloop goes on and on with that.
+        """
         ws = self.ws
-        if ws is None:
-            return
-        if ws.stream.held or self._paused:
-            with self.lock:
-                ws.stream.receive_data(data)  # one more may come after it was asked to pause
-                self.pause()
-            return
+        self._more = data[FAIR_READ:]
         self._delivering = True
         try:
-            ws.data_received(data)
+            ws.data_received(data[:FAIR_READ])  # type: ignore[union-attr]
         finally:
             self._delivering = False
-        if len(data) >= LARGE_READ and not self._paused:
-            # There may be more at once, and uvloop would go on with it: let the others have a turn.
-            with self.lock:
-                self.pause()
-            self.reactor.call_soon(self._let_others)
+        if len(data) >= FAIR_READ and not self._paused:
+            self._pause_for_now()
+
+    def _pause_for_now(self) -> None:
+        with self.lock:
+            self.pause()
+        self.reactor.call_soon(self._let_others)
 
     def _let_others(self) -> None:
         self.proceed()
@@ -325,6 +336,10 @@ class StreamTransport(PolledTransport):
     def _lost(self, error: Exception | None) -> None:
         self._at_end = True
         if self.ws is not None:
+            if self._more:
+                with self.lock:
+                    self.ws.stream.receive_data(self._more)
+                self._more = b""
             self.ws.eof_received(error)
 
     def resume_writing(self) -> None:
@@ -340,14 +355,20 @@ class StreamTransport(PolledTransport):
 
     def _catch_up(self) -> None:
         ws = self.ws
-        if ws is not None and not self._ending and not self._paused:
-            ws.resume()
+        if ws is None or self._ending or self._paused:
+            return
+        ws.resume()
+        if self._more and not self._paused and not ws.stream.held:
+            self._deliver(self._more)
 
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write now or when the hook returns; other threads leave it to the loop's."""
         if self.reactor.in_thread():
             PolledTransport.flush(self, ws, now)  # Cython knows no bare super() here
-        elif not self._dirty:
+            return
+        # Nobody knows yet whether it will be taken: the sender shall look, and perhaps wait.
+        ws.stream.unsent = ws.stream.unsent or 1
+        if not self._dirty:
             self._dirty = True
             self.reactor.call_soon(self._write_soon)
 
@@ -356,6 +377,8 @@ class StreamTransport(PolledTransport):
 
     def _write(self, ws: Driven) -> bool:
         stream = ws.stream
+        if not self._full:
+            stream.unsent = 0
         while not self._full and (data := stream.data_to_send()):
             if not self.stream_transport.is_closing():
                 self.stream_transport.write(data)
