@@ -16,6 +16,7 @@ from ws4py.asyncioreactor import StreamTransport, reactor_of
 from ws4py.awaited import Awaited
 from ws4py.exc import ConnectionClosed
 from ws4py.protocol.config import DEFAULT, Compression, Config
+from ws4py.protocol.connection import ABNORMAL, NORMAL
 from ws4py.protocol.handshake import Request, Response
 from ws4py.protocol.headers import Headers, parse_tokens
 from ws4py.server import RESTARTING, Upgrader
@@ -177,7 +178,7 @@ class WebSocketProtocol(asyncio.Protocol):
             return {"type": "websocket.connect"}
         await self._answered.wait()
         if self.ws is None:
-            return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+            return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
         try:
             message = await self.ws.recv()
         except ConnectionClosed:
@@ -200,7 +201,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 raise ClientDisconnected(str(exc), exc.close_info) from None
         elif kind == "websocket.close" and not self._closed:
             self._closed = True
-            self.ws.close(event.get("code", 1000), event.get("reason") or "")
+            self.ws.close(event.get("code", NORMAL), event.get("reason") or "")
         else:
             raise unexpected(kind)
 
