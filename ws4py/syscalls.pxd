@@ -66,6 +66,13 @@ cdef inline bytes call_recv(int fd, bytearray buffer):
     again(errno.errno)
     return None
 
+# The buffer's own bytes, which nobody else holds, are written to as C would.
+cdef inline Py_ssize_t fill_buffer(int fd, bytes data) except -2:
+    cdef Py_ssize_t got = ws4py_recv(fd, <char *> data, len(data))
+    if got < 0:
+        again(errno.errno)
+    return got
+
 cdef inline Py_ssize_t call_send(int fd, bytes data, bint more) except -1:
     cdef const char *start = data
     cdef Py_ssize_t size = len(data)
@@ -82,6 +89,11 @@ cdef inline Py_ssize_t call_send(int fd, bytes data, bint more) except -1:
         return sent
     again(error)
     return 0
+
+cdef class ReadBuffer:
+    cdef public bytes data
+
+    cpdef Py_ssize_t fill(self, sock, int fd) except -2
 
 cdef class ReadyList:
     cdef ws4py_event found[512]

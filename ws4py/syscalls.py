@@ -14,6 +14,7 @@ from typing import Any
 __all__ = [
     "DIRECT_EPOLL",
     "READ_SIZE",
+    "ReadBuffer",
     "ReadyList",
     "new_buffer",
     "patched",
@@ -35,6 +36,28 @@ READ_SIZE = 262144 if COMPILED else 65536
 def new_buffer() -> bytearray:
     """What one thread receives into, to be used again and again."""
     return bytearray(READ_SIZE if COMPILED else 0)
+
+
+class ReadBuffer:
+    """What one thread receives into, again and again.
+
+    ``data`` belongs to the buffer: compiled, the next ``fill()`` overwrites it.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self) -> None:
+        self.data = bytes(READ_SIZE) if COMPILED else b""
+
+    def fill(self, sock: Any, fd: int) -> int:
+        """How many bytes have arrived; 0 at the end, -1 when nothing has. Raises ``OSError``."""
+        if COMPILED and direct:  # type: ignore[name-defined] # noqa: F821
+            return fill_buffer(fd, self.data)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        try:
+            self.data = sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return -1
+        return len(self.data)
 
 
 def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:

@@ -4,12 +4,12 @@ cimport cython
 from ws4py.lock cimport Lock
 from ws4py.protocol.connection cimport Connection
 from ws4py.reactor cimport Channel, Reactor
-from ws4py.syscalls cimport read_some, write_some
+from ws4py.syscalls cimport ReadBuffer, write_some
 
 cdef class Driven:
     cdef public object stream
 
-    cdef _data_received(self, data)
+    cdef _data_received(self, data, Py_ssize_t size=*)
 
 cdef class Transport(Channel):
     cdef public Lock lock
@@ -57,7 +57,7 @@ cdef class BlockingTransport(_SocketTransport):
 
 cdef class SocketReactor(Reactor):
     cdef public list dirty
-    cdef public bytearray buffer
+    cdef public ReadBuffer buffer
 
     cpdef soon(self, Transport transport)
     @cython.locals(dirty=list, batch=list, transport=Transport)
@@ -77,7 +77,7 @@ cdef class PolledTransport(_SocketTransport):
 
     @cython.locals(stream=Connection)
     cpdef flush(self, Driven ws, bint now=*)
-    @cython.locals(ws=Driven, stream=Connection)
+    @cython.locals(ws=Driven, stream=Connection, buffer=ReadBuffer, size=Py_ssize_t)
     cpdef bint _read(self) except -1
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)

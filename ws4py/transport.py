@@ -22,7 +22,7 @@ from ws4py.lock import new_lock
 from ws4py.protocol.connection import CLOSED, Connection
 from ws4py.reactor import READ, WRITE, Channel, Reactor
 from ws4py.runtime import DONTWAIT, MORE, close_socket, is_secure, runtime_of, wait_ready
-from ws4py.syscalls import READ_SIZE, new_buffer, read_some, write_some
+from ws4py.syscalls import READ_SIZE, ReadBuffer, write_some
 
 __all__ = [
     "BlockingTransport",
@@ -55,8 +55,11 @@ class Driven:
         """Bytes from the peer. The driving thread only."""
         self._data_received(data)
 
-    def _data_received(self, data: bytes) -> None:
-        """The same for the transports here, which compiled know each other by their types."""
+    def _data_received(self, data: bytes, size: int = -1) -> None:
+        """The same for the transports here, which compiled know each other by their types.
+
+        Of a buffer that is only lent the first ``size`` bytes count.
+        """
         raise NotImplementedError
 
     def eof_received(self, error: Exception | None = None) -> None:
@@ -512,7 +515,7 @@ class SocketReactor(Reactor):
     def __init__(self, poller: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(poller, clock)
         self.dirty: list[Transport] = []
-        self.buffer = new_buffer()
+        self.buffer = ReadBuffer()
 
     def soon(self, transport: Transport) -> None:
         """Have this one write when the reactor has ``served()`` what it is at."""
@@ -622,20 +625,24 @@ class PolledTransport(_SocketTransport):
                 self.pause()
             return False
         error: OSError | None = None
-        data: bytes | None
+        buffer = self.reactor.buffer
+        data = buffer.data
         try:
             if self.is_secure:
-                data = self._receive_tls()
+                received = self._receive_tls()
+                size = -1 if received is None else len(received)
+                data = received or b""
             else:
-                data = read_some(self.sock, self._fd, self.reactor.buffer)
+                size = buffer.fill(self.sock, self._fd)
+                data = buffer.data
         except OSError as exc:
-            data, error = b"", exc
-        if data is None:
+            size, error = 0, exc
+        if size < 0:
             return False
-        if data:
+        if size:
             self._delivering = True
             try:
-                ws._data_received(data)
+                ws._data_received(data, size)
             finally:  # Ctrl-C in a hook: what others send here later has to leave
                 self._delivering = False
             return True
@@ -645,7 +652,7 @@ class PolledTransport(_SocketTransport):
         return False
 
     def _receive_tls(self) -> bytes | None:
-        """What is decrypted, as ``read_some()`` gives it; TLS may have to write for that."""
+        """What is decrypted, or ``None``; TLS may have to write for that."""
         try:
             with self.lock:
                 data: bytes = self.sock.recv(READ_SIZE)

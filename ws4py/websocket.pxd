@@ -14,7 +14,7 @@ cdef class Endpoint(Driven):
     cdef public bint write_through
 
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
-    cdef _data_received(self, data)
+    cdef _data_received(self, data, Py_ssize_t size=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cpdef send(self, payload, bint binary=*, compress=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)

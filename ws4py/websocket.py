@@ -67,16 +67,19 @@ class Endpoint(Driven):
     def received_message(self, message: Message) -> None:
         """A whole message arrived: a ``TextMessage`` or a ``BinaryMessage``, yours to keep."""
 
-    def _data_received(self, data: bytes) -> None:
+    def _data_received(self, data: bytes, size: int = -1) -> None:
         stream, transport = self.stream, self._transport or self._make_transport()
         lock = transport.lock
         lock.acquire()
         try:
-            stream.receive_data(data)
+            stream.receive_data(data, size)
             message = stream.next_event()
         finally:
             lock.release()
-        self._deliver_from(message)
+        try:
+            self._deliver_from(message)
+        finally:
+            stream.keep_data()
 
     def resume(self) -> None:
         """Deliver what was received before. The driving thread only."""

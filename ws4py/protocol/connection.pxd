@@ -61,7 +61,8 @@ cdef class Connection:
     cdef public bint want_abort
     cdef public bint want_eof
 
-    cpdef receive_data(self, data)
+    cpdef receive_data(self, data, Py_ssize_t size=*)
+    cpdef keep_data(self)
     cpdef bint has_input(self) except -1
     cpdef Py_ssize_t owed(self) except -1
     cpdef Py_ssize_t queued(self) except -1

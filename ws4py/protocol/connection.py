@@ -300,12 +300,19 @@ class Connection:
 
     # -- in --------------------------------------------------------------------------------
 
-    def receive_data(self, data: bytes) -> None:
-        """Take bytes from the peer. Call ``next_event()`` until it gives ``None`` before more."""
-        self.bytes_in += len(data)
+    def receive_data(self, data: bytes, size: int = -1) -> None:
+        """Take bytes from the peer. Call ``next_event()`` until it gives ``None`` before more.
+
+        Of a buffer that is only lent the first ``size`` bytes count, until ``keep_data()``.
+        """
+        self.bytes_in += len(data) if size < 0 else size
         self._last_received = read_clock(self.clock)
         if not self._deaf:
-            self._decoder.receive(data)
+            self._decoder.receive(data, size)
+
+    def keep_data(self) -> None:
+        """Give back a buffer that was lent; what is left in it is kept."""
+        self._decoder.keep()
 
     def receive_eof(self, error: BaseException | None = None) -> None:
         """The peer hung up, or the connection broke with ``error``. Call as often as you like."""

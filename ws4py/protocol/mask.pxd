@@ -36,4 +36,5 @@ cdef bint COMPILED
 
 cpdef bytes mask(object data, bytes key)
 cpdef bytes unmask(bytes buffer, Py_ssize_t start, Py_ssize_t stop)
+cpdef bytes unmask_part(bytes buffer, Py_ssize_t start, Py_ssize_t stop, bytes key)
 cpdef bytes rotate(bytes key, Py_ssize_t n)

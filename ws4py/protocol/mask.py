@@ -15,7 +15,7 @@ try:
 except ImportError:
     _masker = None
 
-__all__ = ["mask", "rotate", "unmask"]
+__all__ = ["mask", "rotate", "unmask", "unmask_part"]
 
 #: Whether this module runs compiled, so that ``xor`` and ``xor_behind`` of ``mask.pxd`` are there.
 COMPILED = not __file__.endswith((".py", ".pyc"))
@@ -67,6 +67,14 @@ def unmask(buffer: bytes, start: int, stop: int) -> bytes:
         result: bytes = xor_behind(buffer, start, stop)  # type: ignore[name-defined] # noqa: F821
         return result
     return mask(buffer[start:stop], buffer[start - 4 : start])
+
+
+def unmask_part(buffer: bytes, start: int, stop: int, key: bytes) -> bytes:
+    """``buffer[start:stop]`` unmasked with ``key``."""
+    if COMPILED:
+        result: bytes = xor(buffer, start, stop, key)  # type: ignore[name-defined] # noqa: F821
+        return result
+    return mask(buffer[start:stop], key)
 
 
 def rotate(key: bytes, n: int) -> bytes:

@@ -2,7 +2,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from ws4py.protocol.mask cimport mask, rotate, unmask
+from ws4py.protocol.mask cimport mask, rotate, unmask, unmask_part
 
 cdef extern from *:
     """
@@ -59,6 +59,8 @@ cdef class Decoder:
     cdef readonly bytes payload
     cdef readonly str text
     cdef bytes _buffer
+    cdef Py_ssize_t _end
+    cdef bint _lent
     cdef Py_ssize_t _position
     cdef readonly Assembly _message
     cdef bint _in_frame
@@ -66,8 +68,10 @@ cdef class Decoder:
     cdef long long _remaining
     cdef bytes _key
 
-    cpdef receive(self, data)
+    cpdef receive(self, data, Py_ssize_t size=*)
+    cpdef keep(self)
     cpdef bint has_input(self) except -1
+    cdef _let_go(self)
     cpdef discard(self)
     @cython.locals(
         buffer=bytes,
@@ -93,7 +97,7 @@ cdef class Decoder:
     cdef _take_control(self, int first, Py_ssize_t start, Py_ssize_t stop, int masked)
     @cython.locals(message=Assembly)
     cdef _begin_fragment(self, int first, Py_ssize_t start, long long length, int masked)
-    @cython.locals(available=Py_ssize_t, take=Py_ssize_t, piece=bytes)
+    @cython.locals(available=Py_ssize_t, take=Py_ssize_t, start=Py_ssize_t, piece=bytes)
     cdef bint _read_payload(self) except -1
     @cython.locals(message=Assembly)
     cdef bint _end_fragment(self) except -1

@@ -21,7 +21,7 @@ from ws4py.exc import (
     ProtocolException,
     TextFrameEncodingException,
 )
-from ws4py.protocol.mask import mask, rotate, unmask
+from ws4py.protocol.mask import mask, rotate, unmask, unmask_part
 
 __all__ = [
     "OPCODE_BINARY",
@@ -212,9 +212,11 @@ class Decoder:
 
     __slots__ = (
         "_buffer",
+        "_end",
         "_fin",
         "_in_frame",
         "_key",
+        "_lent",
         "_message",
         "_position",
         "_remaining",
@@ -243,6 +245,8 @@ class Decoder:
         self.text: str | None = None
         self._buffer = b""
         self._position = 0
+        self._end = 0
+        self._lent = False
         self._message: Assembly | None = None
         # The frame whose payload is arriving in pieces.
         self._in_frame = False
@@ -250,28 +254,51 @@ class Decoder:
         self._remaining = 0
         self._key = b""
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the peer. Decodes nothing."""
-        if not isinstance(data, bytes):
-            data = bytes(data)
-        if self._position < len(self._buffer):
+    def receive(self, data: bytes, size: int = -1) -> None:
+        """Take bytes from the peer. Decodes nothing.
+
+        Of a buffer that is only lent the first ``size`` bytes count, until ``keep()``.
+        """
+        self._lent = size >= 0
+        if not self._lent:
+            if not isinstance(data, bytes):
+                data = bytes(data)
+            size = len(data)
+        if self._position < self._end:
             # What is left of the last segment; once drained, never more than a control frame.
-            data = self._buffer[self._position :] + data
+            data = self._buffer[self._position : self._end] + data[:size]
+            size = len(data)
+            self._lent = False
         self._buffer = data
         self._position = 0
+        self._end = size
+
+    def keep(self) -> None:
+        """Make what is left one's own: a buffer that was lent is wanted back."""
+        if self._position >= self._end:
+            self._let_go()
+        elif self._lent:
+            self._buffer = self._buffer[self._position : self._end]
+            self._end -= self._position
+            self._position = 0
+        self._lent = False
+
+    def _let_go(self) -> None:
+        """While nothing comes, no segment and no message is kept alive."""
+        self._buffer = b""
+        self._position = self._end = 0
+        self.payload = b""
+        self.text = None
 
     def has_input(self) -> bool:
         """Whether received bytes wait that ``next_message()`` has not consumed."""
-        return self._position < len(self._buffer)
+        return self._position < self._end
 
     def discard(self) -> None:
         """Forget everything received and not yet delivered."""
-        self._buffer = b""
-        self._position = 0
+        self._let_go()
         self._message = None
         self._in_frame = False
-        self.payload = b""
-        self.text = None
 
     def next_message(self) -> bool:
         """Decode up to the end of the next message; ``False`` when more bytes are needed."""
@@ -284,7 +311,7 @@ class Decoder:
                 continue
             buffer = self._buffer
             position = self._position
-            end = len(buffer)
+            end = self._end
             if end - position < 2:
                 return self._wait()
             first = buffer[position]
@@ -328,9 +355,8 @@ class Decoder:
             return True
 
     def _wait(self) -> bool:
-        """More bytes are needed. While none come, no segment and no message is kept alive."""
-        self._buffer = self._buffer[self._position :]
-        self._position = 0
+        """More bytes are needed."""
+        self.keep()
         self.payload = b""
         self.text = None
         return False
@@ -419,15 +445,17 @@ class Decoder:
 
     def _read_payload(self) -> bool:
         """Move what is here of the frame's payload to its message; whether that was all."""
-        available = len(self._buffer) - self._position
+        available = self._end - self._position
         take = min(self._remaining, available)
         if take:
-            piece = self._buffer[self._position : self._position + take]
+            start = self._position
+            if self._key:
+                piece = unmask_part(self._buffer, start, start + take, self._key)
+                self._key = rotate(self._key, take)
+            else:
+                piece = self._buffer[start : start + take]
             self._position += take
             self._remaining -= take
-            if self._key:
-                piece = mask(piece, self._key)
-                self._key = rotate(self._key, take)
             assert self._message is not None
             self._message.add(piece)
         return self._remaining == 0
