@@ -40,7 +40,9 @@ def autobahn():
 
 
 @pytest.mark.usefixtures("autobahn")
-@pytest.mark.parametrize("name", ["managed-epoll", "threaded", "threadedclient"])
+@pytest.mark.parametrize(
+    "name", ["managed-epoll", "threaded", "uvloop", "threadedclient", "asyncioclient"]
+)
 def test_no_case_fails(name, tmp_path):
     command = [sys.executable, str(BENCH), "--fast", name]
     program = Program(command, ROOT, environment(tmp_path / "bin"))
