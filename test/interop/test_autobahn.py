@@ -41,7 +41,7 @@ def autobahn():
 
 @pytest.mark.usefixtures("autobahn")
 @pytest.mark.parametrize(
-    "name", ["managed-epoll", "threaded", "gevent", "threadedclient", "geventclient"]
+    "name", ["managed-epoll", "threaded", "gevent", "uvloop", "threadedclient", "asyncioclient"]
 )
 def test_no_case_fails(name, tmp_path):
     command = [sys.executable, str(BENCH), "--fast", name]
