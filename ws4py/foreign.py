@@ -75,7 +75,10 @@ class ExternalReactor(SocketReactor):
     def timeout(self) -> float | None:
         """Seconds until something is to be done without a socket being ready; ``None``: never."""
         self._waiting = True  # before looking how long: a signal may come in between
-        return 0 if self.dirty or self.poller.changes else self._patience(None)
+        if self.dirty or self.poller.changes:
+            return 0
+        patience = self._patience(None)
+        return None if patience < 0 else patience
 
     def serve(self, ready: Iterable[tuple[int, int]] = ()) -> None:
         """Serve these descriptors, and whatever else is due. Calls hooks."""

@@ -188,7 +188,7 @@ async def test_a_server_that_cannot_send_any_more():
     async def broken(event):
         raise OSError("gone")
 
-    ws = handler.next()
+    ws = await asyncio.to_thread(handler.next)
     ws.transport._send = broken
     ws.send("anybody there?")
     await asyncio.sleep(0)
@@ -205,7 +205,7 @@ async def test_threads_send_and_wait_for_a_slow_peer():
     handler = recorded(WebSocket)
     call = Call(WebSocketASGIApplication(handler, config=config))
     await call.accepted()
-    ws = handler.next()
+    ws = await asyncio.to_thread(handler.next)
     call.gate.clear()
 
     def talk():

@@ -856,7 +856,8 @@ class TestHooks:
                 if hook != "opened":
                     peer.send_frame(TEXT if hook == "received_message" else PONG, b"now")
                 assert read_close_code(peer) == 1011
-                peer.read_to_eof()
+                if "cutting" not in backend.cannot:
+                    peer.read_to_eof()
                 peer.shutdown()
                 assert ws.log.wait("closed")[0] in (1006, 1011)
             assert ask(other, "not my business") == "not my business"

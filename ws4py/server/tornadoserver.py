@@ -1,4 +1,4 @@
-"""Tornado: websockets beside the other handlers of an application (6.2 and newer).
+"""Tornado: websockets beside the other handlers of an application (6.5 and newer).
 
     Application([(r"/ws", WebSocketHandler, {"handler_cls": Echo})])
 
