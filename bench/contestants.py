@@ -23,11 +23,13 @@ class Environment:
 
 
 ENVIRONMENTS = {
-    "new311": Environment("3.11", (PROJECT, "httptools", "tornado", "uvicorn", "uvloop")),
+    "new311": Environment(
+        "3.11", (PROJECT, "cherrypy", "httptools", "tornado", "uvicorn", "uvloop")
+    ),
     "new313": Environment("3.13", (PROJECT, "uvloop")),
     "pure311": Environment("3.11", (PROJECT,), build="no"),
     "gevent311": Environment("3.11", (PROJECT, "gevent")),
-    "old311": Environment("3.11", ("ws4py==0.6.0", "gevent")),
+    "old311": Environment("3.11", ("ws4py==0.6.0", "cherrypy", "gevent")),
     "peers311": Environment(
         "3.11",
         (
@@ -77,6 +79,7 @@ SERVERS = {
     "ws4py-asyncio+uvloop@3.13": Contestant("{py} ws4py_asyncio.py {port} {mode} uvloop", "new313"),
     "ws4py-awaited+uvloop": Contestant("{py} ws4py_awaited.py {port} {mode} uvloop", "new311"),
     "ws4py-tornado": Contestant("{py} ws4py_tornado.py {port} {mode}", "new311"),
+    "ws4py-cherrypy": Contestant("{py} ws4py_cherrypy.py {port} {mode}", "new311"),
     "ws4py-asgi+uvloop": Contestant(f"{{py}} ws4py_asgi.py {UVICORN} {WS4PY}", "new311"),
     "uvicorn-ws4py+uvloop": Contestant(f"{{py}} uvicorn_server.py {UVICORN} {WS4PY}", "new311"),
     "picows-low": Contestant("{py} picows_low.py {port} {mode}", "peers311"),
@@ -107,6 +110,7 @@ SERVERS = {
     "uvicorn-wsproto+uvloop": Contestant(
         f"{{py}} uvicorn_server.py {UVICORN} wsproto", "peers311", headline=True
     ),
+    "ws4py-0.6-cherrypy": Contestant("{py} ws4py_cherrypy.py {port} {mode}", "old311"),
     "ws4py-0.6-wsgiref": Contestant("{py} ws4py_wsgiref.py {port} {mode}", "old311", headline=True),
     "ws4py-gevent": Contestant("{py} ws4py_gevent.py {port} {mode}", "gevent311"),
     "ws4py-0.6-gevent": Contestant("{py} ws4py_gevent.py {port} {mode}", "old311", headline=True),
