@@ -104,9 +104,9 @@ class Greenlets(runtime.Runtime):
         finally:
             watcher.close()
 
-    def give_way(self) -> None:
-        """Let the other greenlets have a turn, and look for what has come for them."""
-        gevent.sleep(0)
+    def give_way(self, sock: Any) -> None:
+        """See ``Runtime``."""
+        self.wait_ready(sock, READ | WRITE, 0.001)
 
     def close_socket(self, sock: Any) -> None:
         """Close it in the hub's own thread, behind what is to be done there already."""

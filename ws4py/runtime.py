@@ -12,7 +12,6 @@ import select
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -89,10 +88,14 @@ class Runtime:
             return None
         return data
 
-    def give_way(self) -> None:
-        """Let others have a turn. Threads are interrupted for that; greenlets are not."""
+    def give_way(self, sock: Any) -> None:
+        """Let others have a turn. Threads are interrupted for that; greenlets are not.
+
+        A socket that can be written to is ready at once, but only after all others were looked
+        at; to sleep for no time at all would not look at them.
+        """
         if patched():
-            time.sleep(0)
+            self.wait_ready(sock, READ | WRITE, 0.001)
 
     def close_socket(self, sock: Any) -> None:
         """Close it; nobody waits for it any more."""

@@ -301,7 +301,7 @@ class BlockingTransport(_SocketTransport):
     def _next_data(self, timeout: float | None) -> bytes | None:
         if self._greedy:
             self._greedy = False
-            self._runtime.give_way()
+            self._runtime.give_way(self.sock)
         if self._held:
             self._greedy = not self._waits
             held: bytes = self._held.popleft()

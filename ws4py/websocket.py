@@ -73,7 +73,7 @@ class Endpoint(Driven):
         lock.acquire()
         try:
             stream.receive_data(data, size)
-            message = stream.next_event()
+            message = None if stream.held else stream.next_event()
         finally:
             lock.release()
         try:

@@ -119,18 +119,11 @@ class PullClient(WebSocketBaseClient):
     def handshake_ok(self) -> None:
         """The connection is open."""
         self._inbox = Inbox(self.stream.high_water)
+        self.stream.held = True  # nothing is delivered; what came waits until it is taken
         self.connection_made()
         if self._background:
             self._thread = threading.Thread(target=self._read_on, name="ws4py-reader", daemon=True)
             self._thread.start()
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the peer. Their messages wait until they are taken."""
-        with self.transport.lock:
-            self.stream.receive_data(data)
-
-    def resume(self) -> None:
-        """Nothing to deliver."""
 
     def ponged(self, pong: PongControlMessage) -> None:
         """A pong answers the ping of the same payload, and all before it (RFC 6455 5.5.3)."""
