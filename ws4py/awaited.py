@@ -267,7 +267,7 @@ class Awaited(WebSocket):
         except BaseException as exc:
             if message is not None and message.started:
                 # Half a message is out and cannot be taken back.
-                self._fail("the source of a fragmented message failed", exc)
+                self.fail("the source of a fragmented message failed", exc)
             raise
 
     async def _send_piece(self, message: Any, piece: Payload, fin: bool) -> None:

@@ -195,7 +195,7 @@ class Endpoint(Driven):
             logger.debug("%s sent to %r, which is closing", name, self)
             return
         logger.exception("error in %s of %r", name, self)
-        self._fail("internal error", error)
+        self.fail("internal error", error)
 
     # -- out -------------------------------------------------------------------------------
 
@@ -291,10 +291,11 @@ class Endpoint(Driven):
         except BaseException:
             if message.started and not fin:
                 # Half a message is out and cannot be taken back.
-                self._fail("the source of a fragmented message failed", sys.exc_info()[1])
+                self.fail("the source of a fragmented message failed", sys.exc_info()[1])
             raise
 
-    def _fail(self, why: str, error: BaseException | None) -> None:
+    def fail(self, why: str, error: BaseException | None = None) -> None:
+        """End it for an error on this side: the peer gets 1011 and ``why``. Any thread."""
         transport = self.transport
         with transport.lock:
             self.stream.fail(INTERNAL_ERROR, why, error)

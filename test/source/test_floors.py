@@ -7,8 +7,10 @@ counts too. Imports under ``if TYPE_CHECKING:`` are for the type checker and do 
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -304,3 +306,93 @@ def test_the_rules_can_be_broken(tmp_path, monkeypatch):
     ):
         with pytest.raises(AssertionError):
             check(module)
+
+
+# -- adapters translate: what is protocol, a limit or a timer lives lower down, once --------
+
+#: Modules of one framework or way of running: all that is not shared between several of them.
+ADAPTERS = sorted(
+    name
+    for name in MODULES
+    if name.startswith(("ws4py.client.", "ws4py.server.")) and name not in SHARED
+)
+#: Lines of code, without comments, docstrings and blank lines.
+LIMIT = 150
+#: What may be longer, and why.
+LARGER = {
+    "ws4py.server.threadedserver": "a whole server: threads have no framework that would be one",
+    "ws4py.server.uvicornprotocol": "speaks two protocols, uvicorn's and ASGI's WebSocket messages",
+}
+#: What would make a timer of the adapter's own.
+TIMERS = {"Timer", "call_at", "call_later", "spawn_later", "start_later"}
+
+
+def lines_of_code(module: str) -> int:
+    source = MODULES[module].read_text("utf-8")
+    described: set[int] = set()
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+            first = node.body[0]
+            described |= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    layout = (
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    )
+    found: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in layout:
+            found |= set(range(token.start[0], token.end[0] + 1))
+    return len(found - described)
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """Every name and attribute that is used."""
+    return {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+
+def close_codes_in(tree: ast.AST) -> set[int]:
+    """Numbers given to ``close`` and the like. A default of a parameter is the public signature."""
+    return {
+        argument.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for argument in [*node.args, *(word.value for word in node.keywords)]
+        if isinstance(argument, ast.Constant)
+        and type(argument.value) is int
+        and 1000 <= argument.value <= 4999
+    }
+
+
+@pytest.mark.parametrize("module", ADAPTERS)
+def test_an_adapter_is_short(module):
+    assert lines_of_code(module) <= LIMIT or module in LARGER
+
+
+def test_what_may_be_longer_is():
+    assert {module for module in LARGER if lines_of_code(module) <= LIMIT} == set()
+
+
+@pytest.mark.parametrize("module", ADAPTERS)
+def test_an_adapter_knows_no_protocol_and_no_timer(module):
+    tree = parse(module)
+    names = names_in(tree)
+    assert not {name for name in names if name.startswith("OPCODE_")}
+    assert not names & TIMERS
+    assert close_codes_in(tree) == set()
+
+
+def test_the_rules_for_adapters_can_be_broken():
+    tree = ast.parse(
+        "loop.call_later(5, ws.close, 1011)\nf(OPCODE_TEXT)\ndef close(code=1000): ..."
+    )
+    assert close_codes_in(tree) == {1011}
+    assert names_in(tree) >= {"call_later", "OPCODE_TEXT"}

@@ -96,7 +96,7 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def _take(self, ws: WebSocket) -> None:
         self.close_connection = True
         if self._failed or not self.headers_sent:
-            ws.close(1011, "internal error")
+            ws.fail("internal error")
             ws.close_connection()
             return
         self.socket.settimeout(0)  # or else peek() might wait for more

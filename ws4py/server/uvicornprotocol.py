@@ -161,7 +161,7 @@ class WebSocketProtocol(asyncio.Protocol):
             logger.exception("Exception in ASGI application\n")
             ended = "failed"
             if self.ws is not None:
-                self.ws._fail("internal error", exc)
+                self.ws.fail("internal error", exc)
         except BaseException:
             self.transport.abort()
             raise

@@ -98,7 +98,7 @@ class WebSocketWSGIHandler(ServerHandler):
     def _drop(self, environ: dict[str, Any]) -> None:
         ws = environ.pop("ws4py.websocket", None)
         if ws is not None and self._switched:
-            ws.close(1011, "internal error")
+            ws.fail("internal error")
             ws.close_connection()
 
     def _hand_over(self, ws: WebSocket) -> None:
