@@ -68,7 +68,7 @@ cdef inline bytes call_recv(int fd, bytearray buffer):
 
 # The buffer's own bytes, which nobody else holds, are written to as C would.
 cdef inline Py_ssize_t fill_buffer(int fd, bytes data) except -2:
-    cdef Py_ssize_t got = ws4py_recv(fd, <char *> data, len(data))
+    cdef Py_ssize_t got = ws4py_recv(fd, <char *> data, len(data) - 1)
     if got < 0:
         again(errno.errno)
     return got

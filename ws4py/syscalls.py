@@ -47,7 +47,8 @@ class ReadBuffer:
     __slots__ = ("data",)
 
     def __init__(self) -> None:
-        self.data = bytes(READ_SIZE) if COMPILED else b""
+        # One byte more than is ever filled: a slice of all of it would be no copy, but itself.
+        self.data = bytes(READ_SIZE + 1) if COMPILED else b""
 
     def fill(self, sock: Any, fd: int) -> int:
         """How many bytes have arrived; 0 at the end, -1 when nothing has. Raises ``OSError``."""

@@ -743,3 +743,20 @@ def test_four_times_the_bytes_take_about_four_times_the_time(stream_of):
     # Quadratic would be sixteen times; the rest is for a busy machine.
     small, large = stream_of(500_000), stream_of(2_000_000)
     assert seconds_for(large) < 10 * max(seconds_for(small), 0.001)
+
+
+def test_a_buffer_that_was_lent_may_be_written_over():
+    """Compiled, the transport receives into the same bytes again: nothing may still look there."""
+    decoder = Decoder(False)
+    frame = encode_frame(2, bytes(range(250)) * 400)
+    lent = frame[:50_000] + b"behind what counts"
+    decoder.receive(lent, 50_000)
+    assert not decoder.next_message()
+    assert not decoder.has_input()
+    decoder.receive(frame[50_000:] + frame[:1] + b"behind", len(frame) - 50_000 + 1)
+    assert decoder.next_message()
+    assert decoder.payload == bytes(range(250)) * 400
+    decoder.keep()
+    decoder.receive(frame[1:])
+    assert decoder.next_message()
+    assert decoder.payload == bytes(range(250)) * 400
