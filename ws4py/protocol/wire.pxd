@@ -72,6 +72,7 @@ cdef class Decoder:
     cpdef keep(self)
     cpdef bint has_input(self) except -1
     cdef _let_go(self)
+    cdef _shorten(self)
     cpdef discard(self)
     @cython.locals(
         buffer=bytes,

@@ -278,13 +278,18 @@ class Decoder:
         if self._position >= self._end:
             self._let_go()
         elif self._lent:
-            self._buffer = self._buffer[self._position : self._end]
-            self._end -= self._position
-            self._position = 0
+            self._shorten()
+
+    def _shorten(self) -> None:
+        """Hold nothing but what is left."""
+        self._buffer = self._buffer[self._position : self._end]
+        self._end -= self._position
+        self._position = 0
         self._lent = False
 
     def _let_go(self) -> None:
-        """While nothing comes, no segment and no message is kept alive."""
+        """Hold nothing."""
+        self._lent = False
         self._buffer = b""
         self._position = self._end = 0
         self.payload = b""
@@ -355,8 +360,8 @@ class Decoder:
             return True
 
     def _wait(self) -> bool:
-        """More bytes are needed."""
-        self.keep()
+        """More bytes are needed. While none come, no segment and no message is kept alive."""
+        self._shorten()
         self.payload = b""
         self.text = None
         return False
