@@ -99,9 +99,9 @@ def tls_files(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> TlsFi
     return files
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def server_tls(tls_files: TlsFiles) -> ssl.SSLContext:
-    """TLS context of a server for localhost, 127.0.0.1 and ::1."""
+    """TLS context of a server for localhost, 127.0.0.1 and ::1. Cheroot leaves its marks on it."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tls_files.cert, tls_files.key)
     # No session tickets: the threaded client of websockets reads in one thread while it writes in
@@ -110,7 +110,7 @@ def server_tls(tls_files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def client_tls(tls_files: TlsFiles) -> ssl.SSLContext:
     """TLS context of a client that trusts ``ca`` and checks the host name."""
     return ssl.create_default_context(cafile=str(tls_files.ca))

@@ -12,7 +12,7 @@ from ws4py.lock import SystemLock, new_lock
 TIMEOUT = 10.0
 
 
-@pytest.fixture(params=[new_lock, SystemLock])
+@pytest.fixture(params=[new_lock, lambda: SystemLock(threading.RLock())], ids=["new", "system"])
 def lock(request):
     return request.param()
 
