@@ -127,8 +127,7 @@ class ASGITransport(Transport):
 
     def flush(self, ws: Any, now: bool = False) -> None:
         """Put what is owed into line for the server. Lock held."""
-        data = ws.stream.data_to_send()
-        if data:
+        while data := ws.stream.data_to_send():
             self._outbox.append(data)
             ws.stream.unsent += len(data)
         if self.may_block():
