@@ -358,8 +358,15 @@ class StreamTransport(PolledTransport):
         if ws is None or self._ending or self._paused:
             return
         ws.resume()
-        if self._more and not self._paused and not ws.stream.held:
-            self._deliver(self._more)
+        if not self._more or self._paused:
+            return
+        if ws.stream.held:
+            with self.lock:
+                self.pause()
+            return
+        self._deliver(self._more)
+        with self.lock:
+            self._update_interest()
 
     def flush(self, ws: Driven, now: bool = False) -> None:
         """Write now or when the hook returns; other threads leave it to the loop's."""
@@ -409,7 +416,8 @@ class StreamTransport(PolledTransport):
             self.stream_transport.write_eof()
 
     def _update_interest(self) -> None:
-        wanted = 0 if self._paused or self._at_end else READ
+        # What is at hand goes first: a peer that is faster than its turns would fill the memory.
+        wanted = 0 if self._paused or self._at_end or self._more else READ
         if wanted != self._interest and not self._ending:
             self._interest = wanted
             if self.stream_transport.is_closing():

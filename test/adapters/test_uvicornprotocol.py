@@ -174,6 +174,7 @@ class TestPressure:
             wait_for(lambda: connection.ws is not None and connection.ws.stream.held)
             assert flooding.running
             assert connection.ws._received_size < 2_000_000
+            assert len(connection._stream._more) < 2_000_000
             go.set()
             for _ in range(200):
                 assert read_text(peer) == "100000"
