@@ -38,7 +38,7 @@ from ws4py.server import threadedserver, wsgirefserver
 from ws4py.server.managedserver import WebSocketServer
 
 #: Short deadlines: a test that runs into one shall not take long.
-QUICK = Config(open_timeout=5.0, close_timeout=2.0)
+QUICK = Config(open_timeout=5.0, close_timeout=5.0)
 
 #: What the behaviours are crossed with where that is cheap.
 LINKS = ("tcp", "tls", "unix")

@@ -90,14 +90,15 @@ class WebSocketServer(ReactorServer):
 
     def _accept(self, sock: socket.socket, peer: Any) -> None:
         connection = _Connection(self, sock, peer)
+        self._connections.add(connection)  # before it can be heard of: broadcast() looks here
         try:
             connection.start()
         except RuntimeError as exc:
+            self._connections.discard(connection)
             close_socket(sock)
             for acceptor in self._acceptors:
                 acceptor.rest(f"{exc}. Raise the limit of threads (ulimit -u)")
             return
-        self._connections.add(connection)
         if len(self._connections) >= self.max_connections:
             logger.warning("%d connections: the next have to wait", len(self._connections))
             self._hold(True)
