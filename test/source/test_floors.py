@@ -78,6 +78,8 @@ SHARED = {
     "ws4py.server.caretaker",
     "ws4py.server.cherootconnection",
     "ws4py.server.opening",
+    "ws4py.server.asgiconnection",
+    "ws4py.server.asgimessages",
     "ws4py.server.asgitransport",
     "ws4py.server.reactorserver",
     "ws4py.server.wsgihosts",
@@ -321,7 +323,6 @@ LIMIT = 150
 #: What may be longer, and why.
 LARGER = {
     "ws4py.server.threadedserver": "a whole server: threads have no framework that would be one",
-    "ws4py.server.uvicornprotocol": "speaks two protocols, uvicorn's and ASGI's WebSocket messages",
 }
 #: What would make a timer of the adapter's own.
 TIMERS = {"Timer", "call_at", "call_later", "spawn_later", "start_later"}
