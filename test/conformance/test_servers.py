@@ -1707,6 +1707,19 @@ class TestWholeServer:
                 assert read_message(peer) == (TEXT, b"to all")
                 assert read_message(peer) == (BINARY, b"\xff")
 
+    def test_broadcast_does_not_wait_for_one_that_does_not_read(self, serve):
+        handler = recorded(WebSocket)
+        served = serve(handler, config=QUICK.replace(high_water=65536, close_timeout=0.2))
+        if served.broadcast is None:
+            pytest.skip("this server keeps no list of its connections")
+        with served.peer(receive_buffer=16384) as slow, served.peer() as fast:
+            sockets = [handler.next() for _ in (slow, fast)]
+            for n in range(150):
+                served.broadcast(bytes([n]) * 65536, binary=True)
+                assert read_message(fast) == (BINARY, bytes([n]) * 65536)
+            ws = next(ws for ws in sockets if ws.peer_address == slow.sock.getsockname())
+            assert "does not read" in ws.log.wait("closed")[1]
+
     @needs("the peer's end")
     @over_all_links
     def test_shutting_down_closes_everybody_with_1001(self, serve):

@@ -16,6 +16,7 @@ from ws4py._extras import missing
 from ws4py.greenlets import wrap_tls
 from ws4py.protocol.config import DEFAULT
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
+from ws4py.server.broadcasting import broadcast
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.transport import cut
 from ws4py.websocket import WebSocket
@@ -180,12 +181,8 @@ class WSGIServer(pywsgi.WSGIServer):  # type: ignore[misc]
             self._connections.discard(sock)
 
     def broadcast(self, message: Any, binary: bool = False) -> None:
-        """Send to every open websocket. A failing one is logged."""
-        for ws in list(self.websockets.websockets):
-            try:
-                ws.send(message, binary)
-            except Exception:
-                logger.debug("no broadcast to %r", ws, exc_info=True)
+        """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
+        broadcast(list(self.websockets.websockets), message, binary)
 
     def stop(self, timeout: float | None = None) -> None:
         """Accept no more, close the websockets with 1001, wait, cut what is left.
