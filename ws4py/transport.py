@@ -119,7 +119,7 @@ class Transport(Channel):
         return False
 
     def proceed(self) -> None:
-        """Whoever held the stream wants its messages again. The driving thread."""
+        """Whoever held the stream wants its messages again. Any thread."""
 
     def write_dirty(self) -> None:
         """The hook has returned: write what it sent. For transports on a reactor."""

@@ -292,6 +292,29 @@ class TestOpening:
         assert heard.get(timeout=5)["code"] == 1006
         assert isinstance(heard.get(timeout=5), ClientDisconnected)
 
+    def test_whoever_floods_before_the_answer(self, host, caplog):
+        """It is refused, and the application learns that in the words of ASGI."""
+        heard = queue.Queue()
+        asked = threading.Event()
+
+        async def app(scope, receive, send):
+            await receive()
+            asked.set()
+            heard.put((await receive())["type"])
+            try:
+                await send({"type": "websocket.accept"})
+            except OSError as exc:
+                heard.put(exc)
+
+        with host(app).connect() as peer:
+            peer.send(peer.request())
+            assert asked.wait(TIMEOUT)
+            with contextlib.suppress(OSError):
+                peer.send(bytes(3 << 20))
+            assert heard.get(timeout=5) == "websocket.disconnect"
+            assert isinstance(heard.get(timeout=5), ClientDisconnected)
+        assert "Exception" not in caplog.text
+
 
 class TestTheEnd:
     def test_the_peers_code_reaches_the_application(self, host, way):
@@ -431,6 +454,35 @@ class TestOurApplication:
             assert ask(peer, "hello") == "HELLO"
             say_goodbye(peer)
         assert returned.wait(TIMEOUT)
+
+    def test_another_thread_may_close_while_the_handler_does_not_listen(self, host):
+        handlers, threads = queue.Queue(), []
+
+        async def handler(ws):
+            handlers.put(ws)
+            await ws.wait_closed()
+
+        config = DEFAULT.replace(receive_queue=1)
+        ours = WebSocketASGIApplication(handler, config=config)
+        with host(ours, loop="asyncio").peer() as peer:
+            ws = handlers.get(timeout=5)
+            loops_own = ws.transport.stream_transport
+            resume = loops_own.resume_reading
+
+            def resume_reading():
+                threads.append(threading.get_ident())
+                resume()
+
+            loops_own.resume_reading = resume_reading
+            peer.text("one")
+            peer.text("two")
+            wait_for(lambda: ws.stream.held and not loops_own.is_reading())
+            ws.close(4000)
+            assert read_close_code(peer) == 4000
+            peer.close_frame(4000)
+            peer.expect_eof()
+        assert threads
+        assert threading.get_ident() not in threads
 
     @pytest.mark.parametrize("coroutines", [False, True])
     def test_it_is_cut_when_uvicorn_loses_its_patience(self, host, way, coroutines):

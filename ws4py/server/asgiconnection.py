@@ -219,16 +219,18 @@ class ASGIConnection(asyncio.Protocol):
     def _answer(self, kind: str, event: Event) -> None:
         """What the application says to the request."""
         if self._answered.is_set() and not self._closed:
-            raise ClientDisconnected("the peer has left within the opening handshake")
+            raise ClientDisconnected("the opening handshake is over already")
         if kind == "websocket.http.response.body" and self._page is not None:
             self._page.body += event.get("body", b"")
             if not event.get("more_body", False):
+                self._closed = True
                 self._refuse(self._page)
         elif self._page is not None or self._closed:
             raise unexpected(kind)
         elif kind == "websocket.accept":
             self._accept(event)
         elif kind == "websocket.close":
+            self._closed = True
             self._refuse(Response.text(403, "Forbidden\n"))
         elif kind == "websocket.http.response.start":
             self._page = Response(event["status"], decode(event.get("headers", ())))
@@ -264,7 +266,6 @@ class ASGIConnection(asyncio.Protocol):
             ws.connection_made()
 
     def _refuse(self, response: Response) -> None:
-        self._closed = True
         self._answered.set()
         self._log(str(response.status))
         for name, value in decode(self.default_headers()).items():
