@@ -2,9 +2,9 @@
 
     python bench/idle_pages.py [--connections 5000] [cherrypy] [gunicorn] [gevent]
 
-CherryPy with 10 threads, one gunicorn worker with 4, and gevent's WSGI server. Times pages before there is any
-websocket and with all of them open, has some echo, and ends the server by SIGTERM, until all
-have had their 1001. Opens the connections with plain sockets. Needs Linux (/proc).
+CherryPy with 10 threads, one gunicorn worker with 4, and gevent's WSGI server. Times pages before
+there is any websocket and with all of them open, has some echo, and ends the server by SIGTERM,
+until all have had their 1001. Opens the connections with plain sockets. Needs Linux (/proc).
 """
 
 from __future__ import annotations
