@@ -322,6 +322,13 @@ class StreamTransport(PolledTransport):
     def _let_others(self) -> None:
         self.proceed()
 
+    def proceed(self) -> None:
+        """Whoever held the messages wants them again. Any thread."""
+        if self.reactor.in_thread():
+            PolledTransport.proceed(self)
+        else:  # the asyncio transport belongs to the loop's
+            self.reactor.call_soon(self._let_others)
+
     def eof_received(self) -> bool:
         """The peer will send no more; whether the transport has to stay open."""
         self._lost(None)

@@ -39,6 +39,7 @@ __all__ = [
     "Transport",
     "close_socket",
     "drive_handshake",
+    "feed_handshake",
     "is_secure",
     "wait_ready",
 ]
@@ -128,7 +129,7 @@ class Transport(Channel):
         return False
 
     def proceed(self) -> None:
-        """Whoever held the stream wants its messages again. The driving thread."""
+        """Whoever held the stream wants its messages again. Any thread."""
 
     def write_dirty(self) -> None:
         """The hook has returned: write what it sent. For transports on a reactor."""
@@ -928,13 +929,18 @@ def drive_handshake(
             continue
         sock.settimeout(left)
         try:
-            data = sock.recv(READ_SIZE)
+            feed_handshake(sock, handshake)
         except TimeoutError:
             handshake.tick()
-            continue
-        except (ssl.SSLEOFError, ConnectionResetError):
-            data = b""  # what came before may explain it
-        if data:
-            handshake.receive_data(data)
-        else:
-            handshake.receive_eof()
+
+
+def feed_handshake(sock: Any, handshake: Handshake) -> None:
+    """Read once for a handshake. Raises what the socket raises, but for a reset: that is an end."""
+    try:
+        data = sock.recv(READ_SIZE)
+    except (ssl.SSLEOFError, ConnectionResetError):
+        data = b""  # what came before may explain it
+    if data:
+        handshake.receive_data(data)
+    else:
+        handshake.receive_eof()
