@@ -490,8 +490,9 @@ class TestOurApplication:
 
             loops_own.resume_reading = resume_reading
             peer.text("one")
+            wait_for(lambda: ws.stream.held)
             peer.text("two")
-            wait_for(lambda: ws.stream.held and not loops_own.is_reading())
+            wait_for(lambda: not loops_own.is_reading())
             ws.close(4000)
             assert read_close_code(peer) == 4000
             peer.close_frame(4000)
