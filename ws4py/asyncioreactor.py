@@ -263,11 +263,10 @@ class StreamTransport(PolledTransport):
     __slots__ = ("_blocked", "_full", "_more", "loop", "stream_transport")
 
     def __init__(self, transport: asyncio.Transport, reactor: AsyncioReactor) -> None:
-        _SocketTransport.__init__(self, transport.get_extra_info("socket"), new_lock())
+        _SocketTransport.__init__(self, transport.get_extra_info("socket"), new_lock(), -1)
         self.is_secure = transport.get_extra_info("sslcontext") is not None
         self.stream_transport = transport
         self.loop = reactor.loop
-        self._fd = -1
         self._full = False
         self._more = b""  # received, and not given to the websocket yet
         self._blocked: list[threading.Event] = []  # threads that wait until the peer has read
