@@ -199,5 +199,9 @@ class WSGIServer(WSGIRefServer):
     def server_close(self) -> None:
         """Listen no more, close the websockets with 1001, wait, cut what is left."""
         super().server_close()
+        self.close_websockets()
+
+    def close_websockets(self) -> None:
+        """Close the websockets with 1001, wait, cut what is left. Those that still come, too."""
         if self.manager is not None:
             self.manager.shut_down(*SHUTTING_DOWN, LAST_WORDS)
