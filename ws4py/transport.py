@@ -502,6 +502,9 @@ class BlockingTransport(_SocketTransport):
         if data:
             self._held.append(data)
             self._held_size += len(data)
+            with self.lock:
+                if self.ws is not None:
+                    self.ws.stream.sign_of_life()
         return bool(data)
 
     def writable(self) -> None:
