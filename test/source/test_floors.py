@@ -74,6 +74,8 @@ SHARED = {
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
+    "ws4py.client.route",
+    "ws4py.client.tls",
     "ws4py.server",
     "ws4py.server.caretaker",
     "ws4py.server.cherootconnection",
@@ -90,7 +92,11 @@ FRAMEWORKS = {"cheroot", "cherrypy", "gevent", "tornado", "uvicorn", "uvloop"}
 #: What the floors without I/O, and websocket.py, may not touch.
 OUTSIDE_WORLD = {"asyncio", "select", "selectors", "signal", "socket", "ssl", "threading"}
 #: Packages that are neither ours nor Python's, and the one module that may use each.
-OPTIONAL = {"wsaccel": "ws4py.protocol.mask", "python_socks": "ws4py.client.proxy"}
+OPTIONAL = {
+    "wsaccel": "ws4py.protocol.mask",
+    "python_socks": "ws4py.client.proxy",
+    "certifi": "ws4py.client.tls",
+}
 
 
 def floor(module: str) -> int | None:
