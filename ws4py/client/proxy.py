@@ -178,10 +178,12 @@ _HINTS = {
     400: "does it do CONNECT?",
     403: "does it allow connections to this host and port?",
     404: "is it a proxy, and not a web server?",
+    401: "are user name and password in its URL right?",
     405: "does it do CONNECT, and to this port?",
+    500: "is it running, and is the port right?",
     501: "does it do CONNECT?",
-    502: "is the server running, and on this port?",
-    503: "is the server running, and on this port?",
+    502: "is it running, and is the port right?",
+    503: "is it running, and is the port right?",
     504: "is the server up and reachable from there?",
 }
 
@@ -315,7 +317,7 @@ class Socks(_Negotiation):
 
 _SOCKS_HINTS = {
     "version": "is it a SOCKS proxy of this version? The URL of an HTTP proxy begins with http://",
-    "refused": "is the server running, and on this port?",
+    "refused": "is it running, and is the port right?",
     "unreachable|TTL": "is the server up and reachable from there?",
     "password": "are user name and password in its URL right?",
     "authentication": "does it want a user name and password, in its URL, or other ones?",
