@@ -267,10 +267,12 @@ class Socks(_Negotiation):
     def __init__(self, proxy: Proxy, target: str, port: int, config: Config) -> None:
         super().__init__(proxy, target, port)
         try:
-            import python_socks.sync as package
+            import python_socks as package
+            from python_socks.sync import Proxy as Speaker
         except ImportError as exc:
             raise missing(f"the proxy {proxy}", "proxy", exc) from exc
         self._package = package
+        self._speaker: Any = Speaker
         self._port = port
         self._host = target
         self._heard = b""
@@ -283,21 +285,18 @@ class Socks(_Negotiation):
         self._go_on()
 
     def _go_on(self) -> None:
-        from python_socks import ProxyError as Refusal
-        from python_socks import ProxyType
-
-        proxy = self.proxy
-        script: Any = _Script(self._heard)
-        kind = ProxyType.SOCKS4 if proxy.scheme.startswith("socks4") else ProxyType.SOCKS5
+        proxy, kinds = self.proxy, self._package.ProxyType
+        script = _Script(self._heard)
+        kind = kinds.SOCKS4 if proxy.scheme.startswith("socks4") else kinds.SOCKS5
         user, password = proxy.userinfo or (None, None)
-        speaker = self._package.Proxy(
+        speaker = self._speaker(
             kind, proxy.host, proxy.port, user, password, rdns=True, forward=script
         )
         try:
             speaker.connect(self._host, self._port)
         except _More:
             self.request, self._said = script.said[len(self._said) :], script.said
-        except Refusal as exc:
+        except self._package.ProxyError as exc:
             why = str(exc)
             self.refused(why, self._hint(why))
         except (UnicodeError, ValueError) as exc:
