@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ws4py.client.attempt import attempt
 from ws4py.client.dial import Network, drive
-from ws4py.client.route import Deadline, Steps, Way, attempt
+from ws4py.client.route import Deadline, Steps, Way
 from ws4py.client.tls import as_options
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import ClientHandshake
