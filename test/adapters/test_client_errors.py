@@ -263,7 +263,7 @@ def test_tls_to_a_server_that_hangs_up(face):
         face.connect(Recorded, f"wss://localhost:{raw.port}/")
     assert str(caught.value).endswith(
         f"wss://localhost:{raw.port}/ closed the connection within the TLS handshake: "
-        "is it TLS that it speaks?"
+        f"is it TLS that it speaks, or did you mean ws://localhost:{raw.port}/?"
     )
 
 
@@ -414,7 +414,7 @@ def test_no_proxy_listens(failure):
         ),
         (
             b"HTTP/1.0 502 Bad Gateway\r\n\r\n",
-            "502 Bad Gateway): is it running, and is the port right?",
+            "502 Bad Gateway): is a server running there, on this port?",
         ),
         (
             b"HTTP/1.1 405 Not Allowed\r\n\r\n",
