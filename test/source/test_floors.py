@@ -51,6 +51,7 @@ FLOORS = {
     "ws4py.reactor": 2,
     "ws4py.runtime": 2,
     "ws4py.syscalls": 2,
+    "ws4py.tlsintls": 2,
     "ws4py.transport": 2,
     "ws4py.websocket": 3,
     "ws4py.broadcasting": 3,
@@ -69,12 +70,15 @@ TOP = ("ws4py.client", "ws4py.server", "ws4py.dropin", "ws4py.cli")
 #: Adapters never import each other; these are what they share, or a second name of one.
 SHARED = {
     "ws4py.client",
+    "ws4py.client.attempt",
     "ws4py.client.cookies",
     "ws4py.client.dial",
     "ws4py.client.opening",
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
+    "ws4py.client.route",
+    "ws4py.client.tls",
     "ws4py.server",
     "ws4py.server.blockingopening",
     "ws4py.server.caretaker",
@@ -94,7 +98,11 @@ FRAMEWORKS = {"cheroot", "cherrypy", "gevent", "tornado", "uvicorn", "uvloop"}
 #: What the floors without I/O, and websocket.py, may not touch.
 OUTSIDE_WORLD = {"asyncio", "select", "selectors", "signal", "socket", "ssl", "threading"}
 #: Packages that are neither ours nor Python's, and the one module that may use each.
-OPTIONAL = {"wsaccel": "ws4py.protocol.mask", "python_socks": "ws4py.client.proxy"}
+OPTIONAL = {
+    "wsaccel": "ws4py.protocol.mask",
+    "python_socks": "ws4py.client.proxy",
+    "certifi": "ws4py.client.tls",
+}
 
 
 def floor(module: str) -> int | None:

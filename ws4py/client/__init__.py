@@ -7,19 +7,26 @@ this package, one per way of running, say what happens then. Nothing here knows 
 from __future__ import annotations
 
 import os
+import ssl
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ws4py.client.dial import Deadline, Network, dial
+from ws4py.client.attempt import attempt
+from ws4py.client.dial import Network, drive
+from ws4py.client.route import Deadline, Steps, Way
+from ws4py.client.tls import as_options
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import ClientHandshake
 from ws4py.protocol.uri import Uri, parse_uri
-from ws4py.transport import BlockingTransport, Transport, drive_handshake
+from ws4py.transport import BlockingTransport, Transport
 from ws4py.websocket import WebSocket
 
 __all__ = ["WebSocketBaseClient"]
+
+#: The connected socket and the handshake that was done on it.
+Opened = tuple[Any, ClientHandshake]
 
 
 class WebSocketBaseClient(WebSocket):
@@ -46,11 +53,16 @@ class WebSocketBaseClient(WebSocket):
         protocols: Iterable[str] | None = None,
         extensions: list[str] | None = None,
         heartbeat_freq: float | None = None,
-        ssl_options: Mapping[str, Any] | None = None,
+        ssl_options: Mapping[str, Any] | ssl.SSLContext | None = None,
         headers: Iterable[tuple[str, str]] | None = None,
         exclude_headers: Iterable[str] | None = None,
         *,
         config: Config | None = None,
+        proxy: str | bool | None = True,
+        proxy_ssl_options: Mapping[str, Any] | ssl.SSLContext | None = None,
+        sock: Any = None,
+        local_addr: str | tuple[Any, ...] | None = None,
+        socket_options: Iterable[tuple[Any, ...]] = (),
     ) -> None:
         self.url = url
         uri = parse_uri(url)
@@ -59,7 +71,12 @@ class WebSocketBaseClient(WebSocket):
         self.port = uri.port
         self.resource = uri.resource
         self.unix_socket_path = uri.unix_path
-        self.ssl_options = dict(ssl_options or {})
+        self.ssl_options = as_options(ssl_options)
+        self.proxy = proxy
+        self.proxy_ssl_options = as_options(proxy_ssl_options)
+        self.given_sock = sock
+        self.local_addr = (local_addr, 0) if isinstance(local_addr, str) else local_addr
+        self.socket_options = list(socket_options)
         self.extra_headers = list(headers or ())
         self.exclude_headers = [name.lower() for name in exclude_headers or ()]
         self.key = b64encode(os.urandom(16))
@@ -82,6 +99,17 @@ class WebSocketBaseClient(WebSocket):
     def bind_addr(self) -> Any:
         """The address that ``connect()`` connects to: ``(host, port)`` or a path."""
         return self.unix_socket_path or (self.host, self.port)
+
+    @property
+    def _way(self) -> Way:
+        return Way(
+            ssl_options=self.ssl_options,
+            proxy=self.proxy,
+            proxy_ssl_options=self.proxy_ssl_options,
+            sock=self.given_sock,
+            local_addr=self.local_addr,
+            socket_options=self.socket_options,
+        )
 
     # -- the opening handshake -------------------------------------------------------------
 
@@ -114,29 +142,24 @@ class WebSocketBaseClient(WebSocket):
         """
         if self.sock is not None:
             raise RuntimeError(f"{self!r} is connected already")
-        config = self.config or DEFAULT
-        deadline = Deadline(config.open_timeout, self.url)
-        handshake = self._new_handshake()
-        self.sock = dial(self.uri, deadline, self.ssl_options, self._network)
-        try:
-            self.sock.settimeout(deadline.left("the opening handshake"))
-            self.sock.sendall(handshake.request)
-            drive_handshake(self.sock, handshake, lambda: handshake.done)
-            if handshake.error is not None:
-                raise handshake.error
-        except BaseException:
-            self.close_connection()
-            raise
-        self._established(handshake, config)
+        self._established(drive(self._opening(), self._network))
         self.handshake_ok()
 
-    def _established(self, handshake: ClientHandshake, config: Config) -> None:
+    def _opening(self) -> Steps[Opened]:
+        """The whole opening, for whoever drives it: attempts, until one ends in a connection."""
+        deadline = Deadline(self.config or DEFAULT)
+        handshake = self._new_handshake()
+        sock = yield from attempt(self.uri, handshake, self._way, deadline, self._network)
+        return sock, handshake
+
+    def _established(self, opened: Opened) -> None:
+        self.sock, handshake = opened
         # As bytes, which is what 0.6 left here; ``subprotocol`` is for people.
         self.protocols = [handshake.subprotocol.encode()] if handshake.subprotocol else []
         self.extensions = [name.encode() for name in handshake.extensions]
         # Made here and not when needed: several threads may be about to send.
         self.transport = self._new_transport()
-        self.setup(config, handshake.deflate)
+        self.setup(self.config or DEFAULT, handshake.deflate)
         if handshake.rest:
             # What came right behind the answer is delivered by whoever drives the connection.
             self.stream.receive_data(handshake.rest)

@@ -68,6 +68,11 @@ class Config:
     max_headers: int = 100
     #: Name look-up, TCP, TLS and opening handshake together.
     open_timeout: float | None = 10.0
+    #: Parts of that by themselves: name look-up and TCP; each TLS handshake; each request and its
+    #: answer, a proxy's too. One limit for all is what most programs want.
+    connect_timeout: float | None = None
+    tls_timeout: float | None = None
+    handshake_timeout: float | None = None
     #: From our close frame to the end of the TCP connection.
     close_timeout: float | None = 10.0
     #: A ping after this much silence. Below the 60 s after which common proxies cut.
@@ -87,7 +92,15 @@ class Config:
     overflow: Overflow | None = None
 
     def __post_init__(self) -> None:
-        for name in ("open_timeout", "close_timeout", "ping_interval", "ping_timeout"):
+        for name in (
+            "open_timeout",
+            "connect_timeout",
+            "tls_timeout",
+            "handshake_timeout",
+            "close_timeout",
+            "ping_interval",
+            "ping_timeout",
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a positive time or None, not {value!r}")
