@@ -30,7 +30,7 @@ try:
 except ImportError as exc:
     raise missing(__name__, "gevent", exc) from exc
 
-__all__ = ["Greenlets", "call_in", "wait", "wrap_tls"]
+__all__ = ["Greenlets", "adopt", "call_in", "wait", "wrap_tls"]
 
 #: The system's, whether patched or not.
 _system_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
@@ -236,6 +236,13 @@ def wrap_tls(context: ssl.SSLContext, sock: Any, **options: Any) -> Any:
     The latter's own method would make a socket that blocks the hub.
     """
     return gevent.ssl.SSLSocket(sock=sock, _context=context, **options)
+
+
+def adopt(sock: Any) -> Any:
+    """A socket of gevent's in the place of one of the standard library's, which is used up."""
+    if isinstance(sock, (gevent.socket.socket, ssl.SSLSocket)):
+        return sock
+    return gevent.socket.socket(fileno=sock.detach())
 
 
 runtime.register(gevent.socket.socket, gevent.ssl.SSLSocket, Greenlets)

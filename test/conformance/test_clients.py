@@ -6,6 +6,7 @@ one is asked for. A backend joins by one entry in ``test/support/backends.py``.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import os
@@ -13,12 +14,14 @@ import socket
 import ssl
 import threading
 import zlib
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from backends import CLIENTS, LINKS, QUICK, ClientBackend, websockets_server
 from broken import BROKEN
 from conversation import Background, TlsByHand, ask, read_close_code, read_message, read_text
 from hooks import Recorded
+from proxyserver import ConnectProxy
 from rawpeer import (
     BINARY,
     CLOSE,
@@ -33,7 +36,7 @@ from rawpeer import (
 )
 from waiting import wait_for
 
-from ws4py.exc import ConnectionClosed, ConnectionTimeout, HandshakeError
+from ws4py.exc import ConnectionClosed, ConnectionTimeout, HandshakeError, ProxyError
 from ws4py.protocol.config import Compression
 
 KEEPALIVE = QUICK.replace(ping_interval=0.15, ping_timeout=0.15)
@@ -64,6 +67,23 @@ def backend(request) -> ClientBackend:
 @pytest.fixture
 def link() -> str:
     return "tcp"
+
+
+@pytest.fixture(scope="session")
+def bad_tls(ca) -> dict[str, ssl.SSLContext]:
+    """TLS of servers whom nobody should trust."""
+    long_ago = datetime(2001, 1, 1, tzinfo=timezone.utc)
+    fine, other = ca.issue_cert("localhost"), ca.issue_cert("elsewhere.test")
+    old = ca.issue_cert("localhost", not_before=long_ago, not_after=long_ago + timedelta(days=9))
+    contexts = {}
+    for fault, certificate in {"expired": old, "for another host": other, "": fine}.items():
+        contexts[fault] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(contexts[fault])
+    lonely = type(ca)()
+    with lonely.private_key_pem.tempfile() as key, lonely.cert_pem.tempfile() as certificate:
+        contexts["self-signed"] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        contexts["self-signed"].load_cert_chain(certificate, key)
+    return contexts
 
 
 @pytest.fixture
@@ -1022,6 +1042,20 @@ class TestOpening:
                 connect(f"wss://localhost:{server.port}/")
             accepting.result()
 
+    @pytest.mark.parametrize("fault", ["expired", "self-signed", "for another host"])
+    def test_a_bad_certificate_is_refused(self, connect, ca, bad_tls, fault):
+        with RawServer(tls=bad_tls[fault]) as server:
+
+            def accept():
+                with pytest.raises(OSError):
+                    server.accept().read(1)
+
+            accepting = Background(accept)
+            trusting = {"ca_data": ca.cert_pem.bytes().decode()}
+            with pytest.raises(ssl.SSLCertVerificationError, match="is not accepted"):
+                connect(f"wss://localhost:{server.port}/", ssl_options=trusting)
+            accepting.result()
+
     @over_all_links
     def test_ten_connections_at_once(self, meet):
         pairs = [meet(Echo) for _ in range(10)]
@@ -1033,3 +1067,110 @@ class TestOpening:
             goodbye(peer)
         for client, _ in pairs:
             assert client.wait_closed() == (1000, "")
+
+
+# -- the way to the server -----------------------------------------------------------------
+
+LOGIN = base64.b64encode(b"me:s@cret").decode()
+
+
+class TestTheWay:
+    @pytest.mark.parametrize("link", ["tcp", "tls"])
+    @pytest.mark.parametrize("secure", [False, True], ids=["http proxy", "https proxy"])
+    def test_through_a_proxy(self, connect, echo_url, secure, server_tls, client_tls):
+        """Also TLS inside of TLS: 512 KiB there and back, and what TLS cuts in pieces."""
+        blob = os.urandom(1 << 19)
+        with ConnectProxy(tls=server_tls if secure else None, login=LOGIN) as proxy:
+            client = connect(
+                echo_url,
+                proxy=proxy.url.replace("://", "://me:s%40cret@"),
+                proxy_ssl_options=client_tls,
+            )
+            client.ws.send(blob, binary=True)
+            for n in range(20):
+                client.ws.send("x" * n * 1000)
+            client.log.wait("received_message", 21)
+            messages = [args[0] for args in client.log.args("received_message")]
+            assert messages[0].data == blob
+            assert [len(message.data) for message in messages[1:]] == list(range(0, 20000, 1000))
+            client.ws.close(1000, "thanks")
+            assert client.wait_closed() == (1000, "thanks")
+        target = echo_url.partition("://")[2].strip("/")
+        assert proxy.heads[0].startswith(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n")
+
+    def test_a_proxy_that_refuses(self, connect, raw):
+        with ConnectProxy(login=LOGIN) as proxy, pytest.raises(ProxyError) as caught:
+            connect(raw.url, proxy=proxy.url)
+        assert caught.value.status == 407
+        assert ("Proxy-Authenticate", 'Basic realm="test"') in caught.value.headers
+
+    def test_the_proxy_of_the_environment_finds_the_host(self, connect, raw, monkeypatch):
+        with ConnectProxy() as proxy:
+            monkeypatch.setenv("http_proxy", f"localhost:{proxy.port}")
+
+            def accept():
+                peer = raw.accept()
+                peer.handshake()
+                return peer
+
+            accepting = Background(accept)
+            connect(f"ws://somewhere.test:{raw.port}/", Echo)
+            assert ask(accepting.result()) == "ping?"
+
+    def test_the_hosts_certificate_is_checked_through_a_proxy(self, connect, bad_tls, ca):
+        with RawServer(tls=bad_tls[""]) as server, ConnectProxy() as proxy:
+
+            def accept():
+                with pytest.raises(OSError):
+                    server.accept().read(1)
+
+            accepting = Background(accept)
+            with pytest.raises(ssl.SSLCertVerificationError):
+                connect(
+                    f"wss://somewhere.test:{server.port}/",
+                    proxy=proxy.url,
+                    ssl_options={"ca_data": ca.cert_pem.bytes().decode()},
+                )
+            accepting.result()
+
+    def test_http_in_a_url_means_ws(self, meet, raw, monkeypatch):
+        monkeypatch.setattr(RawServer, "url", f"http://127.0.0.1:{raw.port}/")
+        _, peer = meet(Echo)
+        assert ask(peer) == "ping?"
+
+    def test_tls_over_a_unix_socket(self, connect, server_tls, client_tls, tmp_path):
+        with RawServer(tls=server_tls, path=str(tmp_path / "socket")) as server:
+
+            def accept():
+                peer = server.accept()
+                peer.handshake()
+                return peer
+
+            accepting = Background(accept)
+            connect(server.url, Echo, ssl_options=client_tls)
+            assert ask(accepting.result()) == "ping?"
+
+    @pytest.mark.parametrize("link", ["tcp", "tls"])
+    def test_a_socket_that_is_connected_already(self, meet, raw):
+        sock = socket.create_connection(("127.0.0.1", raw.port), 10)
+        _, peer = meet(Echo, sock=sock)
+        assert ask(peer) == "ping?"
+        assert len(raw.accepted) == 1
+
+    def test_a_socket_of_the_users_is_closed_when_there_is_no_connection(self, connect, raw):
+        sock = socket.create_connection(("127.0.0.1", raw.port), 10)
+        closing = Background(lambda: raw.accept().close())
+        with pytest.raises((HandshakeError, OSError)):
+            connect(raw.url, sock=sock)
+        closing.result()
+        assert sock.fileno() == -1
+
+    @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs all of 127.0.0.0/8")
+    def test_the_address_to_connect_from(self, meet):
+        _, peer = meet(local_addr="127.0.0.9")
+        assert peer.sock.getpeername()[0] == "127.0.0.9"
+
+    def test_options_of_the_socket(self, meet):
+        client, _ = meet(socket_options=[(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)])
+        assert client.ws.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert client.ws.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

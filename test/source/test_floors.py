@@ -51,6 +51,7 @@ FLOORS = {
     "ws4py.reactor": 2,
     "ws4py.runtime": 2,
     "ws4py.syscalls": 2,
+    "ws4py.tlsintls": 2,
     "ws4py.transport": 2,
     "ws4py.websocket": 3,
     "ws4py.manager": 4,

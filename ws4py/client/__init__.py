@@ -73,6 +73,7 @@ class WebSocketBaseClient(WebSocket):
         auth: Auth | Callable[[], Any] | None = None,
         config: Config | None = None,
         proxy: str | bool | None = True,
+        proxy_ssl_options: Mapping[str, Any] | ssl.SSLContext | None = None,
         sock: Any = None,
         local_addr: str | tuple[Any, ...] | None = None,
         socket_options: Iterable[tuple[Any, ...]] = (),
@@ -86,6 +87,7 @@ class WebSocketBaseClient(WebSocket):
         self.unix_socket_path = uri.unix_path
         self.ssl_options = as_options(ssl_options)
         self.proxy = proxy
+        self.proxy_ssl_options = as_options(proxy_ssl_options)
         self.given_sock = sock
         self.local_addr = (local_addr, 0) if isinstance(local_addr, str) else local_addr
         self.socket_options = list(socket_options)
@@ -123,6 +125,8 @@ class WebSocketBaseClient(WebSocket):
     def _way(self) -> Way:
         return Way(
             ssl_options=self.ssl_options,
+            proxy=self.proxy,
+            proxy_ssl_options=self.proxy_ssl_options,
             sock=self.given_sock,
             local_addr=self.local_addr,
             socket_options=self.socket_options,

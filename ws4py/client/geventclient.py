@@ -10,7 +10,7 @@ from typing import Any
 from ws4py._extras import missing
 from ws4py.client import WebSocketBaseClient
 from ws4py.client.dial import Network
-from ws4py.greenlets import call_in, wait, wrap_tls
+from ws4py.greenlets import adopt, call_in, wait, wrap_tls
 from ws4py.messaging import Message
 
 try:
@@ -40,7 +40,7 @@ class WebSocketClient(WebSocketBaseClient):
     the thread that runs the hub; ``send``, ``ping`` and ``close`` work from any thread.
     """
 
-    _network = Network(gevent.socket.socket, wrap_tls, look_up, wait)
+    _network = Network(gevent.socket.socket, wrap_tls, adopt, look_up, wait)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._hub = gevent.get_hub()

@@ -19,14 +19,16 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, Union
 
+from ws4py.client.proxy import new_negotiation, proxy_for
 from ws4py.client.tls import make_ssl_context, server_name, tls_error
-from ws4py.exc import ConnectionTimeout
+from ws4py.exc import ConnectionTimeout, ProxyError
 from ws4py.protocol.config import Config
 from ws4py.protocol.handshake import ClientHandshake
-from ws4py.protocol.uri import Uri
+from ws4py.protocol.uri import Proxy, Uri
 from ws4py.reactor import READ, WRITE
 from ws4py.runtime import is_secure
 from ws4py.syscalls import READ_SIZE
+from ws4py.tlsintls import TlsInTls
 
 __all__ = [
     "Await",
@@ -92,6 +94,8 @@ class Sockets:
     socket: Callable[..., Any] = lambda *args: socket.socket(*args)
     #: ``(context, sock, **options)`` → the socket with TLS around it, its handshake to be done.
     wrap_tls: Callable[..., Any] = lambda context, sock, **how: context.wrap_socket(sock, **how)
+    #: A connected socket of the user's → one of these.
+    adopt: Callable[[Any], Any] = lambda sock: sock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,10 @@ class Way:
     """How a client wants to get there."""
 
     ssl_options: Mapping[str, Any] = field(default_factory=dict)
+    #: The URL of a proxy; ``True``: what the environment says; ``None``: none.
+    proxy: str | bool | None = None
+    #: For TLS with the proxy itself.
+    proxy_ssl_options: Mapping[str, Any] = field(default_factory=dict)
     #: Connected already; whoever attempts owns it from then on.
     sock: Any = None
     #: Address and port of this machine to connect from.
@@ -132,6 +140,11 @@ CONNECT = Phase(
     "the TCP connection", "Is the host up and the port not filtered?", "connect_timeout"
 )
 TLS = Phase("the TLS handshake", "Does the server speak TLS on this port?", "tls_timeout")
+PROXY = Phase(
+    "the answer of the proxy",
+    "Is there a proxy of this kind, and does it reach the server?",
+    "handshake_timeout",
+)
 OPENING = Phase(
     "the opening handshake", "Is this a WebSocket server, and not overloaded?", "handshake_timeout"
 )
@@ -227,11 +240,20 @@ class _Attempt:
 
     def run(self, handshake: ClientHandshake) -> Steps[Any]:
         try:
-            # First of all, because it may be wrong.
-            context = make_ssl_context(self.way.ssl_options) if self.uri.secure else None
-            yield from self._reach()
-            if context is not None and not is_secure(self.sock):
-                yield from self._start_tls(context)
+            # First of all, because they may be wrong.
+            server = self._server_tls() if self.uri.secure else None
+            proxy = None if self.sock is not None else proxy_for(self.uri, self.way.proxy)
+            if self.sock is not None:
+                self.sock = self.sockets.adopt(self.sock)
+                self.sock.settimeout(0)
+            elif proxy is not None:
+                yield from self._go_through(proxy)
+            elif self.uri.unix_path is not None:
+                yield from self._connect_unix(self.uri.unix_path)
+            else:
+                yield from self._connect(self.uri.host, self.uri.port, self.whom)
+            if server is not None and (proxy is not None or not is_secure(self.sock)):
+                yield from self._start_tls(server)
             yield from self._shake_hands(handshake)
         except BaseException:
             if self.sock is not None:
@@ -241,29 +263,18 @@ class _Attempt:
 
     # Connecting
 
-    def _reach(self) -> Steps[None]:
-        """A connected socket, to the server or to what leads there."""
-        uri = self.uri
-        if self.sock is not None:
-            self.sock.settimeout(0)
-        elif uri.unix_path is not None:
-            yield from self._connect_unix(uri.unix_path)
-        else:
-            assert uri.port is not None
-            yield from self._connect(uri.host, uri.port, self.whom)
-
     def _connect_unix(self, path: str) -> Steps[None]:
         if not hasattr(socket, "AF_UNIX"):
             raise OSError(f"no Unix sockets on this platform: cannot connect to {path}")
         limit = self.deadline.limit(CONNECT, self.whom)
-        self.sock = self._new_socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = self.new_socket(socket.AF_UNIX, socket.SOCK_STREAM)
         while code := self.sock.connect_ex(path):
             if code not in IN_PROGRESS:
                 raise not_connected(code, path, [])
             left = limit.left()
             yield Wait({}, AGAIN if left is None else min(AGAIN, left))
 
-    def _connect(self, host: str, port: int, whom: str) -> Steps[None]:
+    def _connect(self, host: str, port: int | None, whom: str) -> Steps[None]:
         """To whichever address of the host answers first."""
         addresses = yield from look_up(host, port, self.deadline.limit(LOOK_UP, whom))
         race = _Race(interleaved(addresses), self, self.deadline.limit(CONNECT, whom))
@@ -271,7 +282,8 @@ class _Attempt:
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _new_socket(self, *kind: int) -> Any:
+    def new_socket(self, *kind: int) -> Any:
+        """One that does not block, as the user wants it."""
         sock = self.sockets.socket(*kind)
         try:
             sock.settimeout(0)
@@ -284,18 +296,46 @@ class _Attempt:
             raise
         return sock
 
+    def _go_through(self, proxy: Proxy) -> Steps[None]:
+        """To the proxy, and have it connect to the server."""
+        uri, whom = self.uri, f"the proxy {proxy} of {self.uri}"
+        tls = None
+        if proxy.scheme == "https":
+            plain = str(proxy).replace("https", "http", 1)
+            tls = _Tls(self.way.proxy_ssl_options, proxy.host, whom, plain)
+        target, port = uri.host, uri.port or 0
+        if proxy.scheme in ("socks4", "socks5"):
+            # The others find the host by themselves; these are told its address.
+            target = yield from self._address_for(proxy)
+        negotiation = new_negotiation(proxy, target, port, self.deadline.config)
+        yield from self._connect(proxy.host, proxy.port, whom)
+        if tls is not None:
+            yield from self._start_tls(tls)
+        yield from exchange(self.sock, negotiation, self.deadline.limit(PROXY, whom))
+        if negotiation.error is not None:
+            raise negotiation.error
+
+    def _address_for(self, proxy: Proxy) -> Steps[str]:
+        limit = self.deadline.limit(LOOK_UP, self.whom)
+        found = yield from look_up(self.uri.host, self.uri.port, limit)
+        if proxy.scheme == "socks4":
+            found = [each for each in found if each[0] == socket.AF_INET]
+        if not found:
+            raise ProxyError(
+                f"the proxy {proxy} cannot connect to {self.whom}: SOCKS 4 knows no IPv6, and "
+                "the host has no other address. Does the proxy know SOCKS 5?"
+            )
+        return str(found[0][4][0])
+
     # Handshakes
 
-    def _start_tls(self, context: ssl.SSLContext) -> Steps[None]:
-        uri, options = self.uri, self.way.ssl_options
-        limit = self.deadline.limit(TLS, self.whom)
-        self.sock = self.sockets.wrap_tls(
-            context,
-            self.sock,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=options.get("suppress_ragged_eofs", True),
-            server_hostname=server_name(options, uri.host),
-        )
+    def _server_tls(self) -> _Tls:
+        plain = self.whom.replace("wss", "ws", 1)
+        return _Tls(self.way.ssl_options, self.uri.host, self.whom, plain)
+
+    def _start_tls(self, tls: _Tls) -> Steps[None]:
+        limit = self.deadline.limit(TLS, tls.whom)
+        self.sock = tls.wrap(self.sock, self.sockets)
         while True:
             try:
                 self.sock.do_handshake()
@@ -305,7 +345,7 @@ class _Attempt:
             except ssl.SSLWantWriteError:
                 events = WRITE
             except OSError as exc:
-                raise tls_error(exc, uri, server_name(options, uri.host)) from exc
+                raise tls_error(exc, tls.whom, tls.plain) from exc
             yield from wait_ready(self.sock, events, limit)
 
     def _shake_hands(self, handshake: ClientHandshake) -> Steps[None]:
@@ -313,11 +353,34 @@ class _Attempt:
         try:
             yield from exchange(self.sock, handshake, limit)
         except ssl.SSLError as exc:  # a TLS 1.3 server may refuse us as late as this
-            raise tls_error(exc, self.uri, self.uri.host) from exc
+            raise tls_error(exc, self.whom, self.whom.replace("wss", "ws", 1)) from exc
         if isinstance(handshake.error, ConnectionTimeout):
             raise limit.missed()
         if handshake.error is not None:
             raise handshake.error
+
+
+class _Tls:
+    """TLS as the user wants it, with a server or a proxy."""
+
+    def __init__(self, options: Mapping[str, Any], host: str, whom: str, plain: str) -> None:
+        self.whom = whom
+        self.plain = plain  # the URL that is probably meant where nobody speaks TLS
+        self._name = server_name(options, host)
+        self._context = make_ssl_context(options)
+        self._ragged = options.get("suppress_ragged_eofs", True)
+
+    def wrap(self, sock: Any, sockets: Sockets) -> Any:
+        """TLS around it, the handshake to be done."""
+        if is_secure(sock):
+            return TlsInTls(sock, self._context, self._name)
+        return sockets.wrap_tls(
+            self._context,
+            sock,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=self._ragged,
+            server_hostname=self._name,
+        )
 
 
 class _Race:
@@ -364,7 +427,7 @@ class _Race:
         self._next_start = self._clock() + STAGGER
         try:
             # The kind of machine may lack the family, and the local address be of another one.
-            sock = self._owner._new_socket(family, kind, protocol)
+            sock = self._owner.new_socket(family, kind, protocol)
         except OSError as exc:
             self._lost(address, exc)
             return None
@@ -398,12 +461,12 @@ class _Race:
         return not_connected(failures[-1][1].errno or 0, self._limit.whom, shown)
 
 
-def look_up(host: str, port: int, limit: Limit) -> Steps[list[Any]]:
+def look_up(host: str, port: int | None, limit: Limit) -> Steps[list[Any]]:
     """All addresses of a name, or an error that says what was looked for."""
     if is_literal(host):
         return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
     try:
-        found: list[Any] = list((yield LookUp(host, port, limit.left())))
+        found: list[Any] = list((yield LookUp(host, port or 0, limit.left())))
     except ConnectionTimeout:
         raise
     except TimeoutError:
@@ -438,14 +501,15 @@ def interleaved(addresses: Sequence[Any]) -> list[Any]:
 # -- what every exchange on a socket that does not block needs --------------------------------
 
 
-class Machine(Protocol):
-    """What says one thing and hears the answer to it, until it is done: see ``handshake``."""
+class Exchange(Protocol):
+    """What says something and hears the answer, until it is done: an opening handshake, say."""
 
     deadline: float | None
     done: bool
 
     @property
-    def request(self) -> bytes: ...
+    def request(self) -> bytes:
+        """What to say; something else later on, where an answer is answered."""
 
     def receive_data(self, data: bytes) -> None: ...
 
@@ -454,12 +518,15 @@ class Machine(Protocol):
     def tick(self) -> None: ...
 
 
-def exchange(sock: Any, machine: Any, limit: Limit) -> Steps[None]:
-    """Write what the machine says, and feed it what comes until it is done or time is up."""
+def exchange(sock: Any, machine: Exchange, limit: Limit) -> Steps[None]:
+    """Send what there is to say, and feed what comes until it is done or time is up."""
     machine.deadline = limit.end
     try:
-        yield from send_all(sock, machine.request, limit)
+        said = None
         while not machine.done:
+            if machine.request is not said:
+                said = machine.request
+                yield from send_all(sock, said, limit)
             data = yield from receive(sock, limit)
             if data:
                 machine.receive_data(data)
@@ -476,7 +543,10 @@ def send_all(sock: Any, data: bytes, limit: Limit) -> Steps[None]:
     rest = memoryview(data)
     while rest:
         try:
-            rest = rest[sock.send(rest) :]
+            sent = sock.send(rest)
+            rest = rest[sent:]
+            if not sent:  # gevent's way to say so, over TLS
+                yield from wait_ready(sock, WRITE, limit)
         except (BlockingIOError, ssl.SSLWantWriteError):
             yield from wait_ready(sock, WRITE, limit)
         except ssl.SSLWantReadError:
@@ -531,8 +601,8 @@ def not_connected(code: int, whom: str, details: Sequence[str]) -> OSError:
 
 
 _ADVICE = {
-    errno.ECONNREFUSED: "is the server running, and on this port?",
-    errno.ECONNRESET: "is the server running, and on this port?",
+    errno.ECONNREFUSED: "is it running, and is the port right?",
+    errno.ECONNRESET: "is it running, and is the port right?",
     errno.ENOENT: "there is no such socket: is the server running?",
     errno.EACCES: "may this user use it?",
     errno.EPERM: "may this user use it?",

@@ -5,12 +5,11 @@ Certificates are verified unless the options say otherwise. This module must nev
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
-
-from ws4py.protocol.uri import Uri
 
 __all__ = ["as_options", "make_ssl_context", "server_name", "tls_error"]
 
@@ -106,11 +105,65 @@ def _pin_version(context: ssl.SSLContext, protocol: Any) -> None:
         context.minimum_version = context.maximum_version = version
 
 
-def tls_error(exc: OSError, uri: Uri, name: str | None) -> OSError:
-    """The error of a TLS handshake, saying what to do if the server does not speak TLS."""
-    if not isinstance(exc, ssl.SSLError):
+#: What OpenSSL says when something else than TLS answers.
+_NOT_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+)
+
+
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
+
+
+def tls_error(exc: OSError, whom: str, plain: str) -> OSError:
+    """The same error of TLS with ``whom``, saying what happened and what to do.
+
+    ``plain``: the URL that is probably meant where nobody speaks TLS.
+    """
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return _certificate_error(exc, whom)
+    reason = getattr(exc, "reason", None) or ""
+    if reason in _NOT_TLS:
+        text = f"{whom} does not answer with TLS: did you mean {plain}?"
+    elif exc.errno == errno.ENOTCONN or isinstance(exc, _HUNG_UP):
+        text = f"{whom} closed the connection within the TLS handshake: is it TLS that it speaks?"
+    elif "CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason:
+        text = (
+            f"{whom} wants a certificate of this client, or another one ({reason}): "
+            "ssl_options certfile and keyfile give it"
+        )
+    elif isinstance(exc, ssl.SSLError):
+        text = f"no TLS with {whom} ({reason or exc.strerror}): do both know a common version?"
+    else:
         return exc
-    if exc.reason not in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
-        return exc
-    plain = str(uri).replace("wss", "ws", 1)
-    return ssl.SSLError(exc.errno, f"{uri} does not answer with TLS: did you mean {plain}?")
+    return _like(exc, text)
+
+
+def _certificate_error(exc: ssl.SSLCertVerificationError, whom: str) -> OSError:
+    why = exc.verify_message.rstrip(".")
+    advice = _CERTIFICATE_ADVICE.get(
+        exc.verify_code, "ssl_options ca_certs names the authorities to trust"
+    )
+    return _like(exc, f"the certificate of {whom} is not accepted ({why}): {advice}")
+
+
+_WRONG_NAME = "is the host right? ssl_options server_hostname names another to expect"
+#: By the codes of OpenSSL's X509_V_ERR_….
+_CERTIFICATE_ADVICE = {
+    9: "is the clock of this machine right?",
+    10: "its owner has to renew it; or is the clock of this machine wrong?",
+    18: "if it is meant to be, trust this very certificate: ssl_options ca_certs",
+    62: _WRONG_NAME,
+    64: _WRONG_NAME,
+}
+
+
+def _like(exc: OSError, text: str) -> OSError:
+    """An error of the same kind with another text."""
+    error = type(exc)(exc.errno, text)
+    for attribute in ("library", "reason", "verify_code", "verify_message"):
+        if hasattr(exc, attribute):
+            setattr(error, attribute, getattr(exc, attribute))
+    return error
