@@ -1364,7 +1364,7 @@ class TestHTTP:
 # -- servers that are broken or mean ---------------------------------------------------------
 
 #: The time for everything in the opening, so that what is endless or silent ends soon.
-HURRIED = QUICK.replace(open_timeout=0.25, close_timeout=0.25, max_redirects=5)
+HURRIED = QUICK.replace(open_timeout=0.2, close_timeout=0.2, max_redirects=5)
 
 
 class TestHostileServers:
@@ -1398,7 +1398,7 @@ class TestHostileServers:
                 waiting.setblocking(False)
                 waiting.connect_ex(listener.getsockname())
             port = listener.getsockname()[1]
-            with pytest.raises(ConnectionTimeout, match=f"{port}/ within 0.25 s: the TCP"):
+            with pytest.raises(ConnectionTimeout, match=f"{port}/ within 0.2 s: the TCP"):
                 connect(f"ws://127.0.0.1:{port}/", config=HURRIED)
 
     @pytest.mark.parametrize(
@@ -1424,6 +1424,7 @@ class TestHostileServers:
         config = HURRIED.replace(max_message_size=1_000_000, open_timeout=TIMEOUT)
         client, peer = meet(extra=good + early, config=config, headers=DEFLATE)
         assert read_close_code(peer) == code
+        peer.close()
         assert client.wait_closed()[0] == 1006
         assert client.log.texts == ["good"]
         assert client.ws.close_info.sent[0] == code
@@ -1454,9 +1455,9 @@ class TestHostileServers:
         """Neither does the memory grow, nor does it take longer than that to close."""
         client, peer = meet(config=HURRIED.replace(open_timeout=TIMEOUT, high_water=65536))
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        peer.sock.settimeout(0.5)
+        peer.sock.settimeout(0.2)
         with contextlib.suppress(OSError):
-            for _ in range(2000):
+            for _ in range(500):
                 peer.sock.sendall(make_frame(PING, b"x" * 125) * 100)
         assert client.ws.buffered_amount <= 2 * 65536
         client.ws.close()
