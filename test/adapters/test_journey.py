@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from http.cookies import SimpleCookie
 
 import pytest
 
@@ -97,6 +98,8 @@ def test_one_cookie_is_not_two(given):
 def test_what_is_no_cookie():
     with pytest.raises(TypeError, match="has to be a str, a mapping or a CookieJar"):
         cookie_text(7, parse_uri("ws://h/"))
+    with pytest.raises(TypeError, match=r"the cookie 'a' has to be a str, not Morsel"):
+        cookie_text(SimpleCookie("a=1"), parse_uri("ws://h/"))
 
 
 def test_a_jar_knows_for_whom_a_cookie_is():

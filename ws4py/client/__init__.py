@@ -98,6 +98,7 @@ class WebSocketBaseClient(WebSocket):
         self._cookies = cookies
         self._auth = auth
         self.key = b64encode(os.urandom(16))
+        self._sent_key: bytes | None = None
         #: Where it is connected, which a redirect may have changed, and the answer from there.
         self.connected_uri: Uri | None = None
         self.handshake_response: Response | None = None
@@ -192,6 +193,9 @@ class WebSocketBaseClient(WebSocket):
         auth = yield from evaluated(self._auth, deadline, whom)
         journey = self._new_journey(headers, auth)
         while True:
+            if self.key is self._sent_key:  # each request has one of its own (RFC 6455, 4.1)
+                self.key = b64encode(os.urandom(16))
+            self._sent_key = self.key
             uri, handshake = journey.uri, self._new_handshake(journey)
             try:
                 sock = yield from attempt(uri, handshake, way, deadline, self._network)
@@ -205,7 +209,6 @@ class WebSocketBaseClient(WebSocket):
                 journey.accepted(handshake.response.headers.items())
                 return sock, handshake
             way = way.onward(uri, journey.uri)
-            self.key = b64encode(os.urandom(16))
 
     def _established(self, opened: Opened) -> None:
         self.sock, handshake = opened

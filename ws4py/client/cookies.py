@@ -50,6 +50,8 @@ def keep_cookies(cookies: Cookies | None, uri: Uri, headers: Iterable[tuple[str,
 
 
 def _pair(name: str, value: str) -> str:
+    if not isinstance(value, str):  # also what http.cookies has
+        raise TypeError(f"the cookie {excerpt(name)} has to be a str, not {type(value).__name__}")
     if set(";,= \t") & set(name) or set("; \t,") & set(value):
         raise ValueError(f"{excerpt(f'{name}={value}')} is no cookie: encode what it contains")
     return f"{name}={value}"
