@@ -352,6 +352,11 @@ def test_no_secret_is_shown():
     assert "abc" not in repr(Bearer("abc"))
     with pytest.raises(TypeError, match=r"httpx.Auth, not of type str$"):
         login("abc")
+    ws = WebSocketBaseClient("ws://h/", auth=Bearer("abc\n"))
+    with pytest.raises(ValueError, match=r"^the header Authorization contains a control char"):
+        ws.connect()
+    with pytest.raises(ValueError, match=r"^'a' is no cookie"):
+        cookie_text({"a": "b c"}, parse_uri("ws://h/"))
 
 
 CHALLENGE = ("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256')
