@@ -1161,7 +1161,7 @@ def test_tls_within_tls_is_something_else():
 
 
 def test_the_end_instead_of_an_answer():
-    assert "without an answer: if it expects TLS, use wss://" in failure(answered(eof=True))
+    assert "without an answer; if it expects TLS, use wss://" in failure(answered(eof=True))
     text = failure(answered(eof=True, url="wss://localhost:9000/chat"))
     assert "TLS" not in text
     assert "within its answer" in failure(answered(good_answer()[:-1], eof=True))

@@ -202,7 +202,7 @@ def test_no_text_has_the_password_in_it():
         (
             URL,
             b"",
-            "ws://localhost:9000/chat closed the connection without an answer: if it expects TLS,"
+            "ws://localhost:9000/chat closed the connection without an answer; if it expects TLS,"
             " use wss://",
         ),
         (

@@ -565,8 +565,8 @@ class ClientHandshake:
             text = f"{self.uri} closed the connection within its answer: its log may know why"
             self._end(HandshakeError(text))
         else:
-            hint = "its log may know why" if self.uri.secure else "if it expects TLS, use wss://"
-            text = f"{self.uri} closed the connection without an answer: {hint}"
+            hint = ": its log may know why" if self.uri.secure else "; if it expects TLS, use wss://"
+            text = f"{self.uri} closed the connection without an answer{hint}"
             self._end(HandshakeError(text))
 
     def tick(self) -> None:
