@@ -24,7 +24,7 @@ from backends import CLIENTS, LINKS, QUICK, ClientBackend, websockets_server
 from broken import BROKEN
 from conversation import Background, TlsByHand, ask, read_close_code, read_message, read_text
 from hooks import Recorded
-from hostile import HOSTILE, HostileServer, redirection, reset
+from hostile import HOSTILE, Drip, HostileServer, redirection, reset
 from proxyserver import ConnectProxy
 from rawpeer import (
     BINARY,
@@ -853,7 +853,9 @@ class TestThreads:
 
     def test_closing_while_threads_send(self, meet):
         # Four threads are soon ahead of the peer: they wait for it, wherever that is a choice.
-        client, peer = meet(config=QUICK.replace(overflow="block", high_water=65536))
+        # It has a lot to read before it can answer the close, and is slow.
+        config = QUICK.replace(overflow="block", high_water=65536, close_timeout=30.0)
+        client, peer = meet(config=config)
 
         def talk():
             while True:
@@ -1386,6 +1388,16 @@ class TestHostileServers:
         assert len(server.accepted) == case.connections
         if case.body:
             assert len(caught.value.body) == case.body
+
+    def test_one_that_drips_a_tls_handshake(self, connect):
+        def drip(peer):
+            peer.read(5)
+            for byte in Drip(b"\x16\x03\x03\x40\x00\x02" + bytes(10_000)):
+                peer.send(byte)
+
+        slow = pytest.raises(ConnectionTimeout, match=r"within 0.2 s: the TLS handshake")
+        with HostileServer(drip) as server, slow:
+            connect(f"wss://localhost:{server.port}/", config=HURRIED)
 
     def test_one_that_does_not_accept(self, connect):
         """Its queue is full, so that nobody hears anything of it."""

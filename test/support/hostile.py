@@ -20,7 +20,7 @@ from rawpeer import RawServer, RawServerConnection
 
 from ws4py.exc import ConnectionTimeout, HandshakeError
 
-__all__ = ["HOSTILE", "Hostile", "HostileServer", "redirection", "reset"]
+__all__ = ["HOSTILE", "Drip", "Hostile", "HostileServer", "redirection", "reset"]
 
 Script = Callable[[RawServerConnection], object]
 #: More than any kernel keeps for a client that has hung up.
