@@ -103,3 +103,43 @@ def test_the_end_without_a_word(read):
         accepting.result()
     assert received == ["good"]
     assert error.close_info.code == 1006
+
+
+def test_a_cancelled_connect_cancels_the_function_it_waits_for():
+    ends = []
+
+    async def headers():
+        try:
+            await asyncio.sleep(10)
+        finally:
+            ends.append("headers")
+
+    async def main():
+        connecting = asyncio.ensure_future(
+            asyncioclient.connect("ws://127.0.0.1:1/", headers=headers)._connect()
+        )
+        await asyncio.wait({connecting}, timeout=0.05)
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        assert connecting.cancelled()
+        await asyncio.sleep(0)
+        assert ends == ["headers"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_connect_leaves_nothing_of_a_redirect():
+    with HostileServer(HOSTILE["silent after a redirect"].script) as server:
+
+        async def main():
+            connecting = asyncio.ensure_future(
+                asyncioclient.connect(server.url, config=CONFIG)._connect()
+            )
+            while len(server.accepted) < 2:
+                await asyncio.sleep(0.001)
+            connecting.cancel()
+            await asyncio.wait({connecting})
+            assert connecting.cancelled()
+
+        asyncio.run(main())

