@@ -414,7 +414,7 @@ def test_no_proxy_listens(failure):
         ),
         (
             b"HTTP/1.0 502 Bad Gateway\r\n\r\n",
-            "502 Bad Gateway): is the server running, and on this port?",
+            "502 Bad Gateway): is it running, and is the port right?",
         ),
         (
             b"HTTP/1.1 405 Not Allowed\r\n\r\n",
