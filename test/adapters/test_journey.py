@@ -7,6 +7,8 @@ from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from http.cookies import SimpleCookie
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ws4py.client import WebSocketBaseClient
 from ws4py.client.auth import Bearer, Digest, login
@@ -14,6 +16,7 @@ from ws4py.client.cookies import cookie_text, keep_cookies
 from ws4py.client.journey import MAX_QUESTIONS, Journey, header_pairs
 from ws4py.exc import HandshakeError
 from ws4py.protocol.config import Config
+from ws4py.protocol.handshake import ClientHandshake
 from ws4py.protocol.headers import Headers
 from ws4py.protocol.uri import parse_uri
 
@@ -365,7 +368,8 @@ CHALLENGE = ("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth", algor
 def test_digest_answers_the_challenge():
     journey = Journey(parse_uri("ws://h:81/chat?x=1"), auth=Digest("me", "pw"))
     assert journey.headers == []
-    journey.refused(refusal(401, CHALLENGE, ("Content-Encoding", "gzip"), body=b"no gzip at all"))
+    others = [("Content-Encoding", "gzip"), ("X", "\xff")]
+    journey.refused(refusal(401, CHALLENGE, *others, body=b"no gzip at all"))
     [(name, value)] = journey.headers
     assert name == "Authorization"
     assert value.startswith('Digest username="me", realm="r", nonce="n", uri="/chat?x=1", ')
@@ -413,3 +417,39 @@ def test_digest_needs_httpx(monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(ImportError, match=r'pip install "ws4py\[digest\]"'):
         Digest("me", "pw")
+
+
+# -- whatever a server answers ----------------------------------------------------------------
+
+
+def made_of(*pieces: str) -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(pieces), max_size=12).map("".join)
+
+
+PLACES = made_of(*"/?#@:[].%a\xff", "//", "http:", "ws://", "wss://", "ws+unix:///", "h", ":81")
+CHALLENGES = made_of(*'=," \\', "Digest ", 'realm="r"', 'nonce="n"', "qop=", "auth", "MD5", "\xff")
+COOKIES = made_of(*'=; ,"1', "a", "Path=/", "Domain=", "h", "Max-Age=", "9" * 30, "Port", "\xff")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    url=st.sampled_from(["ws://h/a", "wss://h:9/a?b", "ws+unix:///x:/y", "ws://[::1]/"]),
+    answers=st.lists(st.tuples(st.sampled_from([302, 401]), PLACES, CHALLENGES, COOKIES)),
+)
+def test_an_answer_leads_to_a_request_or_to_an_error(url, answers):
+    journey = Journey(parse_uri(url), auth=Digest("me", "secret"), cookies=CookieJar())
+    for status, place, challenge, given_cookie in answers:
+        headers = [("WWW-Authenticate", challenge), ("Set-Cookie", given_cookie)]
+        before = journey.uri
+        try:
+            journey.refused(refusal(status, ("Location", place), *headers))
+        except HandshakeError as error:
+            text = str(error)
+        else:
+            text = ""
+        assert "secret" not in text
+        assert len(text) < 1000
+        if text:
+            break
+        assert journey.uri.secure or not before.secure
+        ClientHandshake(journey.uri, headers=journey.headers)
