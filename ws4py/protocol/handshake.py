@@ -565,7 +565,9 @@ class ClientHandshake:
             text = f"{self.uri} closed the connection within its answer: its log may know why"
             self._end(HandshakeError(text))
         else:
-            hint = ": its log may know why" if self.uri.secure else "; if it expects TLS, use wss://"
+            hint = (
+                ": its log may know why" if self.uri.secure else "; if it expects TLS, use wss://"
+            )
             text = f"{self.uri} closed the connection without an answer{hint}"
             self._end(HandshakeError(text))
 
