@@ -69,7 +69,9 @@ TOP = ("ws4py.client", "ws4py.server", "ws4py.dropin", "ws4py.cli")
 #: Adapters never import each other; these are what they share, or a second name of one.
 SHARED = {
     "ws4py.client",
+    "ws4py.client.auth",
     "ws4py.client.cookies",
+    "ws4py.client.journey",
     "ws4py.client.dial",
     "ws4py.client.opening",
     "ws4py.client.proxy",
@@ -97,6 +99,7 @@ OPTIONAL = {
     "wsaccel": "ws4py.protocol.mask",
     "python_socks": "ws4py.client.proxy",
     "certifi": "ws4py.client.tls",
+    "httpx": "ws4py.client.auth",
 }
 
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 import os
 import ssl
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ws4py.client.auth import Auth
+from ws4py.client.cookies import Cookies
 from ws4py.client.dial import Network, drive
-from ws4py.client.route import Deadline, Steps, Way, attempt
+from ws4py.client.journey import GivenHeaders, Journey, header_pairs
+from ws4py.client.route import Deadline, Steps, Way, attempt, evaluated
 from ws4py.client.tls import as_options
+from ws4py.exc import HandshakeError, ProxyError
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import ClientHandshake
+from ws4py.protocol.http import Response
 from ws4py.protocol.uri import Uri, parse_uri
 from ws4py.transport import BlockingTransport, Transport
 from ws4py.websocket import WebSocket
@@ -35,9 +40,16 @@ class WebSocketBaseClient(WebSocket):
     count as ``ws`` and ``wss``); ``ValueError`` for anything else. ``protocols``: subprotocols
     to offer, best first. ``extensions``: kept from 0.6; compression is offered as ``config``
     says. ``ssl_options``: see ``client.dial.make_ssl_context``; certificates are verified unless
-    it says otherwise. ``headers``: pairs to send besides the standard ones, replacing one of the
-    same name; ``exclude_headers``: names to leave out. Override ``handshake_ok`` to hand the
-    open connection to whatever drives it; by default call ``run()`` after ``connect()``.
+    it says otherwise. ``headers``: to send besides the standard ones, replacing one of the same
+    name: pairs, a mapping, or a function that gives either, called at each attempt (a coroutine
+    function, where a loop drives the client); ``exclude_headers``: names to leave out.
+    ``origin``: by default that of a page on the same server. ``cookies``: ``"a=1; b=2"``, a
+    mapping, or an ``http.cookiejar.CookieJar``, which also keeps what the server sets. ``auth``:
+    ``(user, password)``, ``client.auth.Bearer(token)``, an ``httpx.Auth`` (Digest), or a function
+    that gives one of them. Redirects are followed (``Config.max_redirects``).
+
+    Override ``handshake_ok`` to hand the open connection to whatever drives it; by default call
+    ``run()`` after ``connect()``.
     """
 
     _client = True
@@ -53,9 +65,12 @@ class WebSocketBaseClient(WebSocket):
         extensions: list[str] | None = None,
         heartbeat_freq: float | None = None,
         ssl_options: Mapping[str, Any] | ssl.SSLContext | None = None,
-        headers: Iterable[tuple[str, str]] | None = None,
+        headers: GivenHeaders | None = None,
         exclude_headers: Iterable[str] | None = None,
         *,
+        origin: str | None = None,
+        cookies: Cookies | None = None,
+        auth: Auth | Callable[[], Any] | None = None,
         config: Config | None = None,
         proxy: str | bool | None = True,
         proxy_ssl_options: Mapping[str, Any] | ssl.SSLContext | None = None,
@@ -76,9 +91,16 @@ class WebSocketBaseClient(WebSocket):
         self.given_sock = sock
         self.local_addr = (local_addr, 0) if isinstance(local_addr, str) else local_addr
         self.socket_options = list(socket_options)
-        self.extra_headers = list(headers or ())
+        # A function is called at each attempt; what is a list may be changed until then.
+        self.extra_headers: Any = headers if callable(headers) else header_pairs(headers)
         self.exclude_headers = [name.lower() for name in exclude_headers or ()]
+        self._origin = origin
+        self._cookies = cookies
+        self._auth = auth
         self.key = b64encode(os.urandom(16))
+        #: Where it is connected, which a redirect may have changed, and the answer from there.
+        self.connected_uri: Uri | None = None
+        self.handshake_response: Response | None = None
         if config is not None:
             self.config = config
         super().__init__(None, list(protocols or ()), extensions, heartbeat_freq=heartbeat_freq)
@@ -112,25 +134,44 @@ class WebSocketBaseClient(WebSocket):
 
     # -- the opening handshake -------------------------------------------------------------
 
-    def _new_handshake(self) -> ClientHandshake:
-        return ClientHandshake(
+    def _new_journey(self, headers: Any, auth: Any) -> Journey:
+        config = self.config or DEFAULT
+        return Journey(
             self.uri,
+            headers=headers,
+            cookies=self._cookies,
+            auth=auth,
+            max_redirects=config.max_redirects,
+        )
+
+    def _new_handshake(self, journey: Journey) -> ClientHandshake:
+        return ClientHandshake(
+            journey.uri,
             config=self.config or DEFAULT,
             protocols=self.protocols or (),
-            headers=self.extra_headers,
+            headers=journey.headers,
             exclude_headers=self.exclude_headers,
+            origin=self._origin,
             key=self.key,
+        )
+
+    def _first_handshake(self) -> ClientHandshake:
+        headers, auth = self.extra_headers, self._auth
+        return self._new_handshake(
+            self._new_journey(
+                None if callable(headers) else headers, None if callable(auth) else auth
+            )
         )
 
     @property
     def handshake_headers(self) -> list[tuple[str, str]]:
-        """The headers of the opening handshake, in their order."""
-        return self._new_handshake().request_headers
+        """The headers of the opening handshake in their order, without what functions give."""
+        return self._first_handshake().request_headers
 
     @property
     def handshake_request(self) -> bytes:
-        """The opening handshake as it goes over the wire."""
-        return self._new_handshake().request
+        """The opening handshake as it goes over the wire, without what functions give."""
+        return self._first_handshake().request
 
     def connect(self) -> None:
         """Connect and do the opening handshake, within ``Config.open_timeout`` in all.
@@ -146,13 +187,30 @@ class WebSocketBaseClient(WebSocket):
 
     def _opening(self) -> Steps[Opened]:
         """The whole opening, for whoever drives it: attempts, until one ends in a connection."""
-        deadline = Deadline(self.config or DEFAULT)
-        handshake = self._new_handshake()
-        sock = yield from attempt(self.uri, handshake, self._way, deadline, self._network)
-        return sock, handshake
+        deadline, way, whom = Deadline(self.config or DEFAULT), self._way, str(self.uri)
+        headers = yield from evaluated(self.extra_headers, deadline, whom)
+        auth = yield from evaluated(self._auth, deadline, whom)
+        journey = self._new_journey(headers, auth)
+        while True:
+            uri, handshake = journey.uri, self._new_handshake(journey)
+            try:
+                sock = yield from attempt(uri, handshake, way, deadline, self._network)
+            except HandshakeError as error:
+                # A proxy does not send anybody anywhere; a given socket leads to one place only.
+                if isinstance(error, ProxyError) or way.sock is not None:
+                    raise
+                journey.refused(error)
+            else:
+                assert handshake.response is not None
+                journey.accepted(handshake.response.headers.items())
+                return sock, handshake
+            way = way.onward(uri, journey.uri)
+            self.key = b64encode(os.urandom(16))
 
     def _established(self, opened: Opened) -> None:
         self.sock, handshake = opened
+        self.connected_uri = handshake.uri
+        self.handshake_response = handshake.response
         # As bytes, which is what 0.6 left here; ``subprotocol`` is for people.
         self.protocols = [handshake.subprotocol.encode()] if handshake.subprotocol else []
         self.extensions = [name.encode() for name in handshake.extensions]

@@ -15,7 +15,7 @@ from ws4py.asynchooks import hook_task
 from ws4py.asyncioreactor import AsyncioReactor, reactor_of
 from ws4py.awaited import Later
 from ws4py.client import WebSocketBaseClient
-from ws4py.client.route import LookUp, Steps, T
+from ws4py.client.route import Await, LookUp, Steps, T
 from ws4py.reactor import Channel
 from ws4py.transport import PolledTransport, Transport
 
@@ -30,6 +30,8 @@ async def drive(steps: Steps[T], reactor: AsyncioReactor) -> T:
             try:
                 if isinstance(step, LookUp):
                     result: Any = await look_up(step)
+                elif isinstance(step, Await):
+                    result = await patiently(step.awaitable, step.timeout)
                 else:
                     result = await wait(step.sockets, step.timeout, reactor)
             except BaseException as exc:
@@ -43,15 +45,20 @@ async def drive(steps: Steps[T], reactor: AsyncioReactor) -> T:
 
 async def look_up(step: LookUp) -> list[Any]:
     """All addresses of a name, by the loop's resolver."""
-    loop = asyncio.get_running_loop()
-    asking = asyncio.ensure_future(loop.getaddrinfo(step.host, step.port, type=socket.SOCK_STREAM))
+    asking = asyncio.get_running_loop().getaddrinfo(step.host, step.port, type=socket.SOCK_STREAM)
+    return list(await patiently(asking, step.timeout))
+
+
+async def patiently(awaitable: Awaitable[T], timeout: float | None) -> T:
+    """What it gives. Raises ``TimeoutError`` after ``timeout`` seconds, and cancels it."""
+    task = asyncio.ensure_future(awaitable)
     try:
-        await asyncio.wait({asking}, timeout=step.timeout)
-        if not asking.done():
+        await asyncio.wait({task}, timeout=timeout)
+        if not task.done():
             raise TimeoutError
-        return list(asking.result())
+        return task.result()
     finally:
-        asking.cancel()
+        task.cancel()
 
 
 class _Watch(Channel):

@@ -79,6 +79,9 @@ class Config:
     ping_interval: float | None = 20.0
     #: What a ping gives the peer to show life; any byte received counts.
     ping_timeout: float | None = 20.0
+    #: Redirects that a client follows, one after the other, within ``open_timeout``. What the
+    #: widely used clients allow; 0 follows none.
+    max_redirects: int = 10
     #: ``None`` neither offers nor accepts permessage-deflate.
     compression: Compression | None = field(default_factory=Compression)
     #: Unsent bytes of one connection above which ``overflow`` decides.
@@ -114,6 +117,8 @@ class Config:
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+        if self.max_redirects < 0:
+            raise ValueError(f"max_redirects must not be negative, not {self.max_redirects!r}")
         if self.max_message_size is not None and self.max_message_size < 0:
             raise ValueError(f"max_message_size must not be negative, not {self.max_message_size}")
         if self.overflow not in (None, "block", "drop", "close"):
