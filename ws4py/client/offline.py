@@ -87,9 +87,7 @@ class OfflineStream(Stream):
 
     def _keep(self, message: Kept) -> None:
         policy = self.policy
-        while len(self._kept) >= policy.queue or (
-            self._size + len(message[0]) > policy.queue_size
-        ):
+        while len(self._kept) >= policy.queue or (self._size + len(message[0]) > policy.queue_size):
             if policy.when_full == "drop_newest":
                 return
             if policy.when_full == "refuse" or not self._kept:

@@ -13,7 +13,6 @@ import os
 import socket
 import threading
 from base64 import b64encode
-from collections.abc import Callable
 from typing import Any
 
 from ws4py.client.dial import Network, drive
@@ -26,7 +25,7 @@ from ws4py.client.reconnect import (
     keep_trying,
     policy_of,
 )
-from ws4py.client.route import Await, LookUp, Step, Steps, T, Wait
+from ws4py.client.route import Await, Step, Steps, T, Wait
 from ws4py.exc import ConnectionClosed
 from ws4py.reactor import READ
 from ws4py.streaming import Stream
@@ -92,17 +91,19 @@ class PersistentClient(WebSocket):
     _network: Network
     #: The policy; ``None``: one connection and no more.
     reconnect: Reconnect | None = None
-    _attempts: Attempts
+    _attempts: Attempts | None = None
     _stoppable: Stoppable
     _offline: OfflineStream | None = None
+    #: The subprotocols and extensions that were asked for, once others are agreed on.
+    _offered: tuple[Any, Any] | None = None
     _persists = False  # from connect() on until it is all over
     _runs = False  # inside of run(), which goes on by itself
 
     def _prepare_reconnecting(self, reconnect: Reconnecting) -> None:
         """The first thing of ``__init__``, which programs call again to connect anew."""
         self.reconnect = policy_of(reconnect)
-        self._persists = False
-        self._offline = None
+        self._persists = self._runs = False
+        self._attempts = self._offline = self._offered = None
         self._stoppable = Stoppable(self._network)
 
     # -- hooks -----------------------------------------------------------------------------
@@ -131,6 +132,10 @@ class PersistentClient(WebSocket):
             return None
 
     def _tell(self, attempt: int, delay: float, why: Why) -> Steps[None]:
+        """Before the wait and the next attempt, which asks as the first one did."""
+        self.key = new_key()
+        if self._offered is not None:
+            self.protocols, self.extensions = self._offered
         result = self._hook("reconnecting", attempt, delay, why)
         if result is not None and hasattr(result, "__await__"):
             try:
@@ -155,16 +160,20 @@ class PersistentClient(WebSocket):
         if not self._persists:
             super().run()
             return
+        attempts = self._attempts
         self._runs = True
         try:
             super().run()
-            while self._persists and self._come_back(self.close_info):
+            while self._attempts is attempts and self._come_back(self.close_info):
                 super().run()
         finally:
-            self._runs = False
-            self._leave()
+            if self._attempts is attempts:  # else closed() has called __init__ and connect()
+                self._runs = False
+                self._leave()
 
     # -- connecting ------------------------------------------------------------------------
+
+    key: bytes
 
     def _opening(self) -> Steps[Any]:
         raise NotImplementedError
@@ -172,7 +181,7 @@ class PersistentClient(WebSocket):
     def _established(self, opened: Any) -> None:
         raise NotImplementedError
 
-    def _begin(self) -> None:
+    def _begin_attempts(self) -> None:
         """``connect()`` was called."""
         assert self.reconnect is not None
         self._stoppable = Stoppable(self._network)
@@ -183,11 +192,12 @@ class PersistentClient(WebSocket):
 
     def _openings(self, why: Why | None = None) -> Steps[Any]:
         """Attempts until one succeeds."""
+        assert self._attempts is not None
         return keep_trying(self._attempts, self._opening, self._tell, why)
 
     def _connect_for_good(self) -> None:
         """The first connection of many, on the calling thread. Raises when it is given up."""
-        self._begin()
+        self._begin_attempts()
         try:
             self._established(self._stoppable.drive(self._openings()))
         except Stopped:
@@ -200,6 +210,8 @@ class PersistentClient(WebSocket):
 
     def _come_back(self, why: Why | None) -> bool:
         """Connect again on the calling thread; ``False``: it is all over."""
+        if not self._persists:
+            return False
         if self._stoppable.stopped:
             self._leave()
             return False
@@ -241,6 +253,9 @@ class PersistentClient(WebSocket):
 
     def _renew(self) -> None:
         """As a new websocket, whose transport is there already (so nobody sends past its lock)."""
+        assert self._attempts is not None
+        if self._attempts.connections == 1 and self._offline is None:
+            return  # it is one
         self.stream = Stream(always_mask=True, expect_masking=False)
         self.__dict__.pop("_blocking", None)
         self._local_address = self._peer_address = None
@@ -248,7 +263,7 @@ class PersistentClient(WebSocket):
         self.client_terminated = self.server_terminated = False
 
     def _after_opened(self) -> None:
-        if not self._persists:
+        if self._attempts is None or not self._persists:
             return
         if self._attempts.connections > 1:
             self._call("reconnected", self._attempts.count)

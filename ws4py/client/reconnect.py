@@ -19,7 +19,16 @@ from ws4py.client.route import Steps, T, Wait
 from ws4py.exc import ConnectionClosed, HandshakeError, WebSocketException
 from ws4py.protocol.connection import CloseInfo
 
-__all__ = ["Attempts", "Reconnect", "Reconnecting", "Why", "incurable", "keep_trying", "policy_of"]
+__all__ = [
+    "DEFAULT",
+    "Attempts",
+    "Reconnect",
+    "Reconnecting",
+    "Why",
+    "incurable",
+    "keep_trying",
+    "policy_of",
+]
 
 #: Why there is no connection: an attempt failed with this, or a connection ended like this.
 Why = Union[Exception, CloseInfo]  # noqa: UP007 - evaluated at run time, on 3.10 too
@@ -119,12 +128,16 @@ class Reconnect:
             ceiling = min(ceiling * self.factor, self.longest)
 
 
+#: The policy of whoever does not choose one.
+DEFAULT = Reconnect()
+
+
 def policy_of(reconnect: Reconnecting) -> Reconnect | None:
     """What ``reconnect=`` says: a policy, delays, ``True`` for the default, or nothing."""
     if reconnect is None or reconnect is False:
         return None
     if reconnect is True:
-        return Reconnect()
+        return DEFAULT
     if isinstance(reconnect, Reconnect):
         return reconnect
     if not isinstance(reconnect, Iterable):
