@@ -64,10 +64,17 @@ def connect(backend, raw):
             url = options.pop("url", raw.url)
             client = backend.connect(hooks, url, reconnect=reconnect, **options)
             stack.callback(client.stop)
-            stack.callback(client.ws.close)
+            stack.callback(end, client.ws)
             return client, accepting.result()
 
         yield connect
+
+
+def end(ws):
+    """Wherever it is."""
+    ws.close()
+    ws.close_connection()
+    wait_for(lambda: not ws._persists)
 
 
 def accept(raw):
@@ -322,7 +329,7 @@ def test_what_is_sent_offline_follows_the_subscription(connect, raw):
 
 
 def test_the_subprotocols_are_offered_again(connect, raw):
-    client, peer = connect(AT_ONCE, protocols=["one", "two"])
+    _, peer = connect(AT_ONCE, protocols=["one", "two"])
     read_text(peer)
     peer.close()
     again = accept(raw)
@@ -335,7 +342,7 @@ def test_an_error_in_a_hook_of_reconnecting_is_logged(connect, raw, caplog):
         def reconnecting(self, attempt, delay, why):
             raise RuntimeError("clumsy")
 
-    client, peer = connect(AT_ONCE, Clumsy)
+    _, peer = connect(AT_ONCE, Clumsy)
     read_text(peer)
     peer.close()
     again = accept(raw)

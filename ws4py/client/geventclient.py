@@ -40,7 +40,7 @@ class WebSocketClient(WebSocketBaseClient):
     the thread that runs the hub; ``send``, ``ping`` and ``close`` work from any thread.
     """
 
-    _network = Network(gevent.socket.socket, wrap_tls, adopt, look_up, wait)
+    _network = Network(gevent.socket.socket, wrap_tls, adopt, look_up, wait, gevent.spawn)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._hub = gevent.get_hub()

@@ -213,12 +213,15 @@ class LoopClient(WebSocketBaseClient):
         while not self._stoppable.stopped:
             over = asyncio.Event()
             try:
-                self._start(await self._try(why), over)
+                opened = await self._try(why)
             except Stopped:
                 break
             except Exception as exc:
                 return exc
-            self._heed_stop()
+            if self._stoppable.stopped:
+                opened[0].close()  # as if the attempt had taken a moment longer
+                break
+            self._start(opened, over)
             if not first.done():
                 first.set_result(None)
             await over.wait()

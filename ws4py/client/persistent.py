@@ -25,7 +25,7 @@ from ws4py.client.reconnect import (
     keep_trying,
     policy_of,
 )
-from ws4py.client.route import Await, Step, Steps, T, Wait
+from ws4py.client.route import Await, LookUp, Step, Steps, T, Wait
 from ws4py.exc import ConnectionClosed
 from ws4py.reactor import READ
 from ws4py.streaming import Stream
@@ -78,11 +78,38 @@ class Stoppable:
         if isinstance(step, Wait):
             ready = self.network.wait({**step.sockets, self._reader: READ}, step.timeout)
             result: Any = [sock for sock in ready if sock is not self._reader]
+        elif isinstance(step, LookUp):
+            result = self._look_up(step)
         else:
             result = self.network.carry_out(step)
         if self.stopped:
             raise Stopped
         return result
+
+    def _look_up(self, step: LookUp) -> Any:
+        """The system's look-up cannot be ended; but nobody has to wait for it any longer."""
+        answers: list[Any] = []
+        ours, theirs = socket.socketpair()
+
+        def ask() -> None:
+            try:
+                answers.append(self.network.carry_out(step))
+            except Exception as exc:
+                answers.append(exc)
+            theirs.close()
+
+        try:
+            self.network.spawn(ask)
+            self.network.wait({ours: READ, self._reader: READ}, step.timeout)
+        finally:
+            ours.close()
+        if self.stopped:
+            raise Stopped
+        if not answers:
+            raise TimeoutError
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]
 
 
 class PersistentClient(WebSocket):
@@ -199,13 +226,21 @@ class PersistentClient(WebSocket):
         """The first connection of many, on the calling thread. Raises when it is given up."""
         self._begin_attempts()
         try:
-            self._established(self._stoppable.drive(self._openings()))
+            self._connect_again(None)
         except Stopped:
             self._leave()
             raise self._stopped_error() from None
         except BaseException:
             self._leave()
             raise
+
+    def _connect_again(self, why: Why | None) -> None:
+        """Raises ``Stopped``, or what it is given up for."""
+        opened = self._stoppable.drive(self._openings(why))
+        if self._stoppable.stopped:
+            opened[0].close()  # as if the attempt had taken a moment longer
+            raise Stopped
+        self._established(opened)
         self._heed_stop()
 
     def _come_back(self, why: Why | None) -> bool:
@@ -216,14 +251,13 @@ class PersistentClient(WebSocket):
             self._leave()
             return False
         try:
-            self._established(self._stoppable.drive(self._openings(why)))
+            self._connect_again(why)
         except Stopped:
             self._leave()
             return False
         except Exception as exc:
             self._leave(exc)
             return False
-        self._heed_stop()
         return True
 
     def _heed_stop(self) -> None:
@@ -306,6 +340,10 @@ class PersistentClient(WebSocket):
 
     def _return(self) -> None:
         if not self._come_back(self.close_info):
+            return
+        if self._stoppable.stopped:  # a manager may be no more
+            WebSocket.run(self)
+            self._leave()
             return
         try:
             self.handshake_ok()

@@ -56,8 +56,8 @@ def incurable(why: Why) -> bool:
     if isinstance(why, HandshakeError):
         return why.status is not None and why.status < 500 and why.status not in PASSING
     if isinstance(why, ssl.SSLError):
-        passing = isinstance(why, _BROKE_OFF) or "INTERNAL_ERROR" in (why.reason or "")
-        return not passing
+        reason = getattr(why, "reason", None) or ""
+        return not isinstance(why, _BROKE_OFF) and "INTERNAL_ERROR" not in reason
     if isinstance(why, PermissionError):
         return True
     return not isinstance(why, OSError | WebSocketException)
