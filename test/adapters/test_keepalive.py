@@ -433,6 +433,7 @@ def namespace():
     if not shutil.which("ip") or os.geteuid() != 0:
         pytest.skip("needs the program ip and the right to make network namespaces")
     name, ours, theirs = f"ws4py-{os.getpid()}", f"ws4a{os.getpid()}"[:15], "ws4b"
+    network = f"198.18.{os.getpid() % 256}"  # RFC 2544: for tests
 
     def ip(*args):
         subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=10)
@@ -446,21 +447,23 @@ def namespace():
             ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name)
         except subprocess.CalledProcessError as exc:
             pytest.skip(f"no virtual network here: {exc.stderr.strip()}")
-        ip("addr", "add", "198.18.77.1/30", "dev", ours)  # RFC 2544: for tests
+        ip("addr", "add", f"{network}.1/30", "dev", ours)
         ip("link", "set", ours, "up")
-        ip("-n", name, "addr", "add", "198.18.77.2/30", "dev", theirs)
+        ip("-n", name, "addr", "add", f"{network}.2/30", "dev", theirs)
         ip("-n", name, "link", "set", theirs, "up")
-        yield ["ip", "netns", "exec", name], lambda: ip("-n", name, "link", "set", theirs, "down")
+        enter = ["ip", "netns", "exec", name]
+        yield f"{network}.2", enter, lambda: ip("-n", name, "link", "set", theirs, "down")
     finally:
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=10)
+        for rest in (["link", "del", ours], ["netns", "del", name]):
+            subprocess.run(["ip", *rest], capture_output=True, timeout=10)
 
 
-def test_a_line_that_is_cut_is_noticed_by_every_client(program, namespace):
+def test_a_line_that_is_cut_is_noticed_by_every_client(namespace, program):
     """No packet says so: only silence."""
-    enter, cut = namespace
-    server = program(SERVER, "198.18.77.2", before=enter)
+    host, enter, cut = namespace
+    server = program(SERVER, host, before=enter)
     url = server.wait_for_output(r"ws://\S+")[0]
-    wait_for(lambda: reachable("198.18.77.2", int(url.rpartition(":")[2].strip("/"))))
+    wait_for(lambda: reachable(host, int(url.rpartition(":")[2].strip("/"))))
     everybody_notices(url, cut)
 
 
