@@ -39,6 +39,15 @@ def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | No
     return HookTask(ws, reactor).task if has_coroutine_hooks(type(ws)) else None
 
 
+def forget_hooks(ws: WebSocket, of: HookTask | None = None) -> None:
+    """Call the hooks of this websocket directly again; ``of``: if this one stands before them."""
+    for name in (*HOOKS, *MORE_HOOKS, "terminate"):
+        there = ws.__dict__.get(name)
+        owner = getattr(getattr(there, "func", there), "__self__", None)
+        if isinstance(owner, HookTask) and of in (None, owner):
+            del ws.__dict__[name]
+
+
 class HookTask:
     """Stands in front of the hooks of one websocket and calls them in turn."""
 
@@ -51,6 +60,7 @@ class HookTask:
         self._calls: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._over = False
         self._idle: asyncio.Future[None] | None = None
+        forget_hooks(ws)  # of the connection before, if this is begun in its closed()
         for name in (*HOOKS, *MORE_HOOKS):
             if hasattr(ws, name):
                 self._hooks[name] = getattr(ws, name)
@@ -90,8 +100,7 @@ class HookTask:
             logger.warning("a hook of %r was cancelled: closed() is not called", ws)
             raise
         finally:
-            for name in (*HOOKS, *MORE_HOOKS, "terminate"):
-                ws.__dict__.pop(name, None)
+            forget_hooks(ws, self)
             if ws.stream is self._stream:
                 ws._begin_end()  # nothing new, unless it was cancelled
                 ws._finish_end()

@@ -1,7 +1,7 @@
 """What is sent while there is no connection: kept, up to a limit, for the next one.
 
-In the place of stream and transport of a client that is about to connect again, so that sending
-is the same call as ever, from any thread. This module must never know sockets or frames.
+A stream that is not open any more puts messages into the queue, so that sending is the same call
+as ever, from any thread. This module must never know sockets or frames.
 """
 
 from __future__ import annotations
@@ -20,105 +20,57 @@ from ws4py.transport import Driven, Transport
 if TYPE_CHECKING:
     from ws4py.client.reconnect import Reconnect
 
-__all__ = ["OfflineStream", "OfflineTransport"]
+__all__ = ["KeepingStream", "NoTransport", "Queue"]
 
 #: Payload, whether binary, whether to compress.
 Kept = tuple[bytes, bool, "bool | None"]
 
 
-class _Fragments:
-    """A message that is sent in fragments: kept when its last one is there."""
+class Queue:
+    """Messages for the next connection of one client. Any thread."""
 
-    def __init__(self, stream: OfflineStream, binary: bool, compress: bool | None) -> None:
-        self._stream = stream
-        self._how = binary, compress
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    @property
-    def started(self) -> bool:
-        """Never: it can always be taken back."""
-        return False
-
-    def send(self, payload: bytes, fin: bool = False) -> None:
-        """One more; ``fin`` marks the last."""
-        self._pieces.append(payload)
-        self._size += len(payload)
-        if self._size > self._stream.policy.queue_size:
-            raise ConnectionClosed("offline, and the message is larger than what is kept")
-        if fin:
-            self._stream.send_message(b"".join(self._pieces), *self._how)
-
-
-class OfflineStream(Stream):
-    """Keeps messages; ``close_info`` and ``latency`` are those of the last connection."""
-
-    def __init__(self, policy: Reconnect, before: Any) -> None:
-        super().__init__(always_mask=True, expect_masking=False)
+    def __init__(self, policy: Reconnect) -> None:
         self.policy = policy
-        self.config = before.config
-        self.high_water = before.high_water
-        self.latency = before.latency
-        self.deadline = None
-        self._last: CloseInfo | None = before.close_info
+        self._lock = threading.RLock()
         self._kept: deque[Kept] = deque()
         self._size = 0
-        self._lock = threading.RLock()
-        self._online: Any = None  # the websocket that is connected again
+        self._online: Any = None  # the stream that took what was kept, and its websocket
         self._over = False
 
-    @property
-    def close_info(self) -> CloseInfo | None:
-        """How the last connection ended."""
-        return self._last
-
-    def send_message(
-        self, payload: bytes, binary: bool = False, compress: bool | None = None
-    ) -> None:
-        """Keep it. Raises ``ConnectionClosed`` when it is all over, or there is no room."""
+    def put(self, message: Kept, stream: Stream) -> None:
+        """``stream`` is closed: keep it. Raises ``ConnectionClosed`` when there is no room."""
         with self._lock:
             if self._over:
-                raise ConnectionClosed("cannot send: the client is closed", self._last)
-            if self._online is None:
-                self._keep((payload, binary, compress))
+                raise ConnectionClosed("cannot send: the client is closed", stream.close_info)
+            if self._online is None or self._online[0] is stream:
+                self._online = None
+                self._keep(message)
                 return
-        # Whoever sends this has seen the end of being offline only by half.
-        pass_on(self._online, [(payload, binary, compress)])
+            ws = self._online[1]
+        # Whoever sends this has not noticed yet that there is another connection.
+        pass_on(ws, [message])
 
     def _keep(self, message: Kept) -> None:
         policy = self.policy
-        while len(self._kept) >= policy.queue or (self._size + len(message[0]) > policy.queue_size):
+        while len(self._kept) >= policy.queue or self._size + len(message[0]) > policy.queue_size:
             if policy.when_full == "drop_newest":
                 return
             if policy.when_full == "refuse" or not self._kept:
                 raise ConnectionClosed(
                     f"offline: {len(self._kept)} messages ({self._size} bytes) wait already, and "
-                    "no more are kept",
-                    self._last,
+                    "no more are kept"
                 )
             self._size -= len(self._kept.popleft()[0])
         self._kept.append(message)
         self._size += len(message[0])
 
-    def fragmented(self, *, binary: bool = False, compress: bool | None = None) -> Any:
-        """A message in fragments, to be kept as one."""
-        return _Fragments(self, binary, compress)
-
-    def send_ping(self, data: bytes = b"") -> None:
-        """Not here: nobody would answer."""
-        raise ConnectionClosed("cannot ping: there is no connection", self._last)
-
-    send_pong = send_ping
-
-    def fail(self, code: int, reason: str, error: BaseException | None = None) -> None:
-        """There is nothing that could fail."""
-
     def hand_over(self, ws: Any) -> None:
-        """``ws`` is connected again: it sends what was kept, and all that still comes here."""
+        """``ws`` is connected again: it sends what was kept."""
         with ws.transport.lock, self._lock:
-            self._online = ws
+            self._online = ws.stream, ws
             kept = list(self._kept)
             self._kept.clear()
+            self._size = 0
             pass_on(ws, kept)
 
     def end(self) -> int:
@@ -131,7 +83,7 @@ class OfflineStream(Stream):
 
 
 def pass_on(ws: Any, messages: list[Kept]) -> None:
-    """Send these. If it is closing already, they are as lost as if they had been sent just now."""
+    """Send these now. If that connection is over already, they are kept for the next."""
     transport, stream = ws.transport, ws.stream
     with transport.lock, contextlib.suppress(ConnectionClosed):
         for payload, binary, compress in messages:
@@ -140,8 +92,64 @@ def pass_on(ws: Any, messages: list[Kept]) -> None:
             transport.flush(ws)
 
 
-class OfflineTransport(Transport):
-    """Moves nothing anywhere."""
+class KeepingStream(Stream):
+    """As long as it is open, a stream as any other; then messages go into the queue."""
+
+    def __init__(self, queue: Queue, *, was_open: bool = True) -> None:
+        super().__init__(always_mask=True, expect_masking=False)
+        self._queue_of_messages = queue
+        self._was_open = was_open
+        if not was_open:
+            self.receive_eof()
+
+    @property
+    def close_info(self) -> CloseInfo | None:
+        """The close report; ``None`` before the first connection."""
+        return super().close_info if self._was_open else None
+
+    def send_message(
+        self, payload: bytes, binary: bool = False, compress: bool | None = None
+    ) -> None:
+        """Send it, or keep it. Raises ``ConnectionClosed`` when it is all over, or full."""
+        if self.state is OPEN:
+            super().send_message(payload, binary, compress)
+        else:
+            self._queue_of_messages.put((payload, binary, compress), self)
+
+    def fragmented(self, *, binary: bool = False, compress: bool | None = None) -> Any:
+        """A message in fragments, to be kept as one."""
+        if self.state is OPEN:
+            return super().fragmented(binary=binary, compress=compress)
+        return _Fragments(self, self._queue_of_messages.policy.queue_size, (binary, compress))
+
+
+class _Fragments:
+    """A message that is sent in fragments: kept when its last one is there."""
+
+    def __init__(self, stream: KeepingStream, most: int, how: tuple[bool, bool | None]) -> None:
+        self._stream = stream
+        self._most = most
+        self._how = how
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def started(self) -> bool:
+        """Never: it can always be taken back."""
+        return False
+
+    def send(self, payload: bytes, fin: bool = False) -> None:
+        """One more; ``fin`` marks the last."""
+        self._pieces.append(payload)
+        self._size += len(payload)
+        if self._size > self._most:
+            raise ConnectionClosed("offline, and the message is larger than what is kept")
+        if fin:
+            self._stream.send_message(b"".join(self._pieces), *self._how)
+
+
+class NoTransport(Transport):
+    """Of a client that was never connected: moves nothing anywhere."""
 
     def __init__(self) -> None:
         super().__init__(new_lock(), False)

@@ -16,7 +16,7 @@ from base64 import b64encode
 from typing import Any
 
 from ws4py.client.dial import Network, drive
-from ws4py.client.offline import OfflineStream, OfflineTransport
+from ws4py.client.offline import KeepingStream, NoTransport, Queue
 from ws4py.client.reconnect import (
     Attempts,
     Reconnect,
@@ -120,7 +120,7 @@ class PersistentClient(WebSocket):
     reconnect: Reconnect | None = None
     _attempts: Attempts | None = None
     _stoppable: Stoppable
-    _offline: OfflineStream | None = None
+    _queue: Queue | None = None
     #: The subprotocols and extensions that were asked for, once others are agreed on.
     _offered: tuple[Any, Any] | None = None
     _persists = False  # from connect() on until it is all over
@@ -130,7 +130,7 @@ class PersistentClient(WebSocket):
         """The first thing of ``__init__``, which programs call again to connect anew."""
         self.reconnect = policy_of(reconnect)
         self._persists = self._runs = False
-        self._attempts = self._offline = self._offered = None
+        self._attempts = self._queue = self._offered = None
         self._stoppable = Stoppable(self._network)
 
     # -- hooks -----------------------------------------------------------------------------
@@ -181,6 +181,11 @@ class PersistentClient(WebSocket):
     def _stop(self) -> None:
         """End the wait or the attempt in progress, and make no other. Any thread."""
         self._stoppable.stop()
+        self._forget_kept()
+
+    def _forget_kept(self) -> None:
+        if self._queue is not None and (lost := self._queue.end()):
+            logger.warning("%r: %d messages were never sent", self, lost)
 
     def run(self) -> None:
         """Drive the connection on the calling thread until it is over, and all that follow."""
@@ -215,7 +220,10 @@ class PersistentClient(WebSocket):
         self._attempts = Attempts(self.reconnect)
         self._persists = True
         if self.reconnect.queue:
-            self._go_offline()
+            self._queue = Queue(self.reconnect)
+            self._ended = True  # nothing that could be closed
+            self._transport = NoTransport()
+            self.stream = KeepingStream(self._queue, was_open=False)
 
     def _openings(self, why: Why | None = None) -> Steps[Any]:
         """Attempts until one succeeds."""
@@ -274,23 +282,16 @@ class PersistentClient(WebSocket):
         super()._finish_end()
         if self._persists and not self._stoppable.stopped:
             self.client_terminated = self.server_terminated = False
-            if self.reconnect is not None and self.reconnect.queue:
-                self._go_offline()
-
-    def _go_offline(self) -> None:
-        """Keep what is sent from now on."""
-        assert self.reconnect is not None
-        self._offline = OfflineStream(self.reconnect, self.stream)
-        self._ended = True  # of the last connection, until there is another
-        self._transport = OfflineTransport()
-        self.stream = self._offline
 
     def _renew(self) -> None:
         """As a new websocket, whose transport is there already (so nobody sends past its lock)."""
         assert self._attempts is not None
-        if self._attempts.connections == 1 and self._offline is None:
+        if self._queue is not None:
+            self.stream = KeepingStream(self._queue)
+        elif self._attempts.connections == 1:
             return  # it is one
-        self.stream = Stream(always_mask=True, expect_masking=False)
+        else:
+            self.stream = Stream(always_mask=True, expect_masking=False)
         self.__dict__.pop("_blocking", None)
         self._local_address = self._peer_address = None
         self._opened = self._ended = False
@@ -301,24 +302,20 @@ class PersistentClient(WebSocket):
             return
         if self._attempts.connections > 1:
             self._call("reconnected", self._attempts.count)
-        if self._offline is not None:
+        if self._queue is not None:
             self._call("_send_kept")
 
     def _send_kept(self) -> None:
         """Behind ``opened()`` and ``reconnected()``, which may have to introduce us again."""
-        offline, self._offline = self._offline, None
-        if offline is not None:
-            offline.hand_over(self)
+        if self._queue is not None:
+            self._queue.hand_over(self)
 
     def _leave(self, error: Exception | None = None) -> Any:
         """It is all over; ``error``: it was given up. What ``gave_up()`` gave."""
         if not self._persists:
             return None
         self._persists = False
-        if self._offline is not None:
-            lost = self._offline.end()
-            if lost:
-                logger.warning("%r: %d messages were never sent", self, lost)
+        self._forget_kept()
         self.client_terminated = self.server_terminated = True
         return None if error is None else self._hook("gave_up", error)
 
