@@ -2,6 +2,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc cimport errno
+from libc.string cimport memcpy
 
 cdef extern from *:
     """
@@ -73,6 +74,24 @@ cdef inline Py_ssize_t fill_buffer(int fd, bytes data) except -2:
         again(errno.errno)
     return got
 
+cdef inline Py_ssize_t fill_behind(int fd, bytes data, Py_ssize_t filled) except -2:
+    # Much at a time, and nobody else's: the others may have the interpreter meanwhile.
+    cdef char *start = (<char *> data) + filled
+    cdef Py_ssize_t room = len(data) - filled
+    cdef Py_ssize_t got
+    cdef int error = 0
+    if room > 1 << 20:
+        room = 1 << 20
+    with nogil:
+        got = ws4py_recv(fd, start, room)
+        error = errno.errno
+    if got < 0:
+        again(error)
+    return got
+
+cdef inline put(bytes received, bytes data, Py_ssize_t filled):
+    memcpy((<char *> data) + filled, <const char *> received, len(received))
+
 cdef inline Py_ssize_t call_send(int fd, bytes data, bint more) except -1:
     cdef const char *start = data
     cdef Py_ssize_t size = len(data)
@@ -130,6 +149,7 @@ cdef extern from "pythread.h":
 cdef bint COMPILED
 cdef bint PATCHED
 
+cpdef Py_ssize_t fill_rest(sock, int fd, bytes data, Py_ssize_t filled) except -2
 cpdef bytes read_some(sock, int fd, bytearray buffer)
 cpdef Py_ssize_t write_some(sock, int fd, data, bint more=*) except -1
 cpdef unsigned long this_thread() noexcept

@@ -16,6 +16,7 @@ __all__ = [
     "READ_SIZE",
     "ReadBuffer",
     "ReadyList",
+    "fill_rest",
     "new_buffer",
     "patched",
     "read_some",
@@ -59,6 +60,21 @@ class ReadBuffer:
         except (BlockingIOError, InterruptedError):
             return -1
         return len(self.data)
+
+
+def fill_rest(sock: Any, fd: int, data: bytes, filled: int) -> int:
+    """Receive into what of ``data`` is not filled yet; returns as ``ReadBuffer.fill()`` does.
+
+    Compiled only: nobody but the caller may hold ``data``.
+    """
+    if direct:  # type: ignore[name-defined] # noqa: F821
+        return fill_behind(fd, data, filled)  # type: ignore[name-defined,no-any-return] # noqa: F821
+    try:
+        received: bytes = sock.recv(len(data) - filled)
+    except (BlockingIOError, InterruptedError):
+        return -1
+    put(received, data, filled)  # type: ignore[name-defined] # noqa: F821
+    return len(received)
 
 
 def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:

@@ -4,7 +4,7 @@ cimport cython
 from ws4py.lock cimport Lock
 from ws4py.protocol.connection cimport Connection
 from ws4py.reactor cimport Channel, Reactor
-from ws4py.syscalls cimport ReadBuffer, write_some
+from ws4py.syscalls cimport ReadBuffer, fill_rest, write_some
 
 cdef class Driven:
     cdef public object stream
@@ -77,7 +77,7 @@ cdef class PolledTransport(_SocketTransport):
 
     @cython.locals(stream=Connection)
     cpdef flush(self, Driven ws, bint now=*)
-    @cython.locals(ws=Driven, stream=Connection, buffer=ReadBuffer, size=Py_ssize_t)
+    @cython.locals(ws=Driven, stream=Connection, buffer=ReadBuffer, size=Py_ssize_t, body=bytes)
     cpdef bint _read(self) except -1
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)

@@ -22,7 +22,7 @@ from ws4py.lock import new_lock
 from ws4py.protocol.connection import CLOSED, Connection
 from ws4py.reactor import READ, WRITE, Channel, Reactor
 from ws4py.runtime import DONTWAIT, MORE, close_socket, is_secure, runtime_of, wait_ready
-from ws4py.syscalls import READ_SIZE, ReadBuffer, write_some
+from ws4py.syscalls import READ_SIZE, ReadBuffer, fill_rest, write_some
 
 __all__ = [
     "BlockingTransport",
@@ -629,11 +629,14 @@ class PolledTransport(_SocketTransport):
         error: OSError | None = None
         buffer = self.reactor.buffer
         data = buffer.data
+        body = None if self.is_secure else stream.body()
         try:
             if self.is_secure:
                 received = self._receive_tls()
                 size = -1 if received is None else len(received)
                 data = received or b""
+            elif body is not None:
+                size = fill_rest(self.sock, self._fd, body, stream.body_size())
             else:
                 size = buffer.fill(self.sock, self._fd)
                 data = buffer.data
@@ -642,6 +645,10 @@ class PolledTransport(_SocketTransport):
         if size < 0:
             return False
         if size:
+            if body is not None:
+                with self.lock:
+                    stream.receive_body(body, size)
+                data, size = b"", 0
             self._delivering = True
             try:
                 ws._data_received(data, size)

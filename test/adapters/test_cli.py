@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import pytest
 from backends import websockets_server
 from programs import need_package
+from proxyserver import ConnectProxy
 from rawpeer import RawClient
 from running import Program, environment
 from waiting import wait_for
@@ -287,6 +288,22 @@ def test_tls_all_the_way(start, run, tls_files):
 
 
 # -- connect -------------------------------------------------------------------------------
+
+
+def test_connect_goes_through_a_proxy(run):
+    with ConnectProxy() as proxy, websockets_server(echo_all) as url:
+        done = run("connect", "--proxy", proxy.url, url, input="there and back\n")
+        assert (done.returncode, done.stdout) == (0, "there and back\n"), done.stderr
+        assert len(proxy.heads) == 1
+        done = run("connect", "--proxy", "none", url, input="directly\n")
+        assert (done.returncode, done.stdout, len(proxy.heads)) == (0, "directly\n", 1)
+    done = run("connect", "--proxy", "ftp://x", "ws://localhost/")
+    assert (done.returncode, "no URL of a proxy" in done.stderr) == (2, True)
+
+
+def echo_all(ws):
+    for message in ws:
+        ws.send(message)
 
 
 def test_a_pipe_gets_all_answers(echo_server, run):

@@ -1161,7 +1161,7 @@ def test_tls_within_tls_is_something_else():
 
 
 def test_the_end_instead_of_an_answer():
-    assert "without an answer: if it expects TLS, use wss://" in failure(answered(eof=True))
+    assert "without an answer; if it expects TLS, use wss://" in failure(answered(eof=True))
     text = failure(answered(eof=True, url="wss://localhost:9000/chat"))
     assert "TLS" not in text
     assert "within its answer" in failure(answered(good_answer()[:-1], eof=True))
@@ -1196,10 +1196,10 @@ PAGE = b"<!doctype html>\n<html><head><title>My\n Site</title></head><body>Hello
             PAGE,
             "an HTML page and not WebSocket: is the path",
         ),
-        ("200 OK", ["Content-Type: text/html"], PAGE, "it says 'My Site'"),
+        ("200 OK", ["Content-Type: text/html"], PAGE, "It says 'My Site'"),
         ("200 OK", [], PAGE, "an HTML page"),
         ("200 OK", [], b"hello", "an ordinary answer and not WebSocket"),
-        ("200 OK", ["Content-Type: text/html"], b"<p>a <b>b", "it says 'a b'"),
+        ("200 OK", ["Content-Type: text/html"], b"<p>a <b>b", "It says 'a b'"),
         ("301 Moved", ["Location: https://x/\x9b"], b"", r"redirects to 'https://x/\x9b'"),
         ("300 Choices", [], b"", "answered 300 Choices"),
         ("400 Bad Request", [], b"", "malformed"),
@@ -1207,10 +1207,10 @@ PAGE = b"<!doctype html>\n<html><head><title>My\n Site</title></head><body>Hello
             "400 Bad",
             [],
             b"sent to HTTPS port",
-            "did you mean wss://?; it says 'sent to HTTPS port'",
+            "did you mean wss://? It says 'sent to HTTPS port'",
         ),
         ("401 Unauthorized", [], b"", "who you are"),
-        ("403 Forbidden", [], b"Origin not allowed\n", "it says 'Origin not allowed'"),
+        ("403 Forbidden", [], b"Origin not allowed\n", "It says 'Origin not allowed'"),
         ("404 Not Found", [], b"", "nothing at this path"),
         ("418 Teapot", [], b"", "answered 418 Teapot"),
         ("426 Upgrade", [], b"", "another version of WebSocket"),

@@ -124,6 +124,11 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insecure", action="store_true", help="do not verify the certificate")
     parser.add_argument("--no-compression", action="store_true", help="do not offer compression")
     parser.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="go through this proxy, or with 'none' through none (default: of the environment)",
+    )
+    parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=seconds,
@@ -175,6 +180,7 @@ def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "ssl_options": ssl_options,
         "headers": options.header,
         "config": config,
+        "proxy": {None: True, "none": None}.get(options.proxy, options.proxy),
     }
 
 

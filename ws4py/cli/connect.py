@@ -84,7 +84,7 @@ def open_connection(client: Terminal) -> None:
     """``connect()``, with its errors turned into exit statuses."""
     try:
         client.connect()
-    except (HandshakeError, OSError, ValueError) as exc:
+    except (HandshakeError, OSError, ValueError, ImportError) as exc:
         raise no_connection(exc) from exc
 
 

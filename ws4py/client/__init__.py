@@ -6,7 +6,9 @@ this package, one per way of running, say what happens then. Nothing here knows 
 
 from __future__ import annotations
 
+import os
 import ssl
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Union
@@ -15,7 +17,7 @@ from ws4py.client.auth import Auth
 from ws4py.client.cookies import Cookies
 from ws4py.client.dial import Network, drive
 from ws4py.client.journey import GivenHeaders, Journey, header_pairs
-from ws4py.client.persistent import PersistentClient, new_key
+from ws4py.client.persistent import PersistentClient
 from ws4py.client.reconnect import Reconnecting
 from ws4py.client.route import Deadline, Steps, Way, attempt, evaluated
 from ws4py.client.tls import as_options
@@ -99,7 +101,8 @@ class WebSocketBaseClient(PersistentClient):
         self._origin = origin
         self._cookies = cookies
         self._auth = auth
-        self.key = new_key()
+        self.key = b64encode(os.urandom(16))
+        self._sent_key: bytes | None = None
         #: Where it is connected, which a redirect may have changed, and the answer from there.
         self.connected_uri: Uri | None = None
         self.handshake_response: Response | None = None
@@ -212,6 +215,9 @@ class WebSocketBaseClient(PersistentClient):
         auth = yield from evaluated(self._auth, deadline, whom)
         journey = self._new_journey(headers, auth)
         while True:
+            if self.key is self._sent_key:  # each request has one of its own (RFC 6455, 4.1)
+                self.key = b64encode(os.urandom(16))
+            self._sent_key = self.key
             uri, handshake = journey.uri, self._new_handshake(journey)
             try:
                 sock = yield from attempt(uri, handshake, way, deadline, self._network)
@@ -225,7 +231,6 @@ class WebSocketBaseClient(PersistentClient):
                 journey.accepted(handshake.response.headers.items())
                 return sock, handshake
             way = way.onward(uri, journey.uri)
-            self.key = new_key()
 
     def _established(self, opened: Opened) -> None:
         self.sock, handshake = opened

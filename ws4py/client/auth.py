@@ -75,14 +75,17 @@ class _Flow:
     def refused(self, error: HandshakeError) -> Pairs | None:
         if self._flow is None or error.status is None:
             return None
-        answer = _httpx().Response(
-            error.status,
-            headers=[pair for pair in error.headers if pair[0].lower() not in _OF_THE_BODY],
-            content=error.body,
-            request=self._request,
-        )
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in error.headers
+            if name.lower() not in _OF_THE_BODY
+        ]
         try:
-            self._request = self._flow.send(answer)
+            self._request = self._flow.send(
+                _httpx().Response(
+                    error.status, headers=headers, content=error.body, request=self._request
+                )
+            )
         except StopIteration:
             return None
         except Exception as exc:  # whatever a server can make it stumble over
@@ -92,7 +95,8 @@ class _Flow:
 
     def _pairs(self) -> Pairs:
         """What it has added."""
-        return [(n, v) for n, v in self._request.headers.multi_items() if n.lower() != "host"]
+        pairs = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self._request.headers.raw]
+        return [(name, value) for name, value in pairs if name.lower() != "host"]
 
 
 #: As it may be given: ``(user, password)``, ``Bearer``, or an ``httpx.Auth``.

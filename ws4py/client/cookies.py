@@ -40,7 +40,8 @@ def cookie_text(cookies: Cookies | None, uri: Uri) -> str:
         return request.headers.get("cookie") or ""
     if isinstance(cookies, Mapping):
         return "; ".join(_pair(name, value) for name, value in cookies.items())
-    raise TypeError(f"cookies has to be a str, a mapping or a CookieJar, not {cookies!r}")
+    kind = type(cookies).__name__
+    raise TypeError(f"cookies has to be a str, a mapping or a CookieJar, not of type {kind}")
 
 
 def keep_cookies(cookies: Cookies | None, uri: Uri, headers: Iterable[tuple[str, str]]) -> None:
@@ -50,8 +51,10 @@ def keep_cookies(cookies: Cookies | None, uri: Uri, headers: Iterable[tuple[str,
 
 
 def _pair(name: str, value: str) -> str:
+    if not isinstance(value, str):  # also what http.cookies has
+        raise TypeError(f"the cookie {excerpt(name)} has to be a str, not {type(value).__name__}")
     if set(";,= \t") & set(name) or set("; \t,") & set(value):
-        raise ValueError(f"{excerpt(f'{name}={value}')} is no cookie: encode what it contains")
+        raise ValueError(f"{excerpt(name)} is no cookie: encode what it contains")
     return f"{name}={value}"
 
 

@@ -21,12 +21,12 @@ __all__ = ["Network", "drive"]
 def look_up(host: str, port: int, timeout: float | None) -> list[Any]:
     """All addresses of a name. The system's look-up knows no timeout, so a thread waits for it."""
     found: list[Any] = []
-    failed: list[OSError] = []
+    failed: list[Exception] = []
 
     def ask() -> None:
         try:
             found.extend(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-        except OSError as exc:
+        except Exception as exc:
             failed.append(exc)
 
     if timeout is None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import threading
-from base64 import b64encode
 from typing import Any
 
 from ws4py.client.dial import Network, drive
@@ -160,7 +158,6 @@ class PersistentClient(WebSocket):
 
     def _tell(self, attempt: int, delay: float, why: Why) -> Steps[None]:
         """Before the wait and the next attempt, which asks as the first one did."""
-        self.key = new_key()
         if self._offered is not None:
             self.protocols, self.extensions = self._offered
         result = self._hook("reconnecting", attempt, delay, why)
@@ -204,8 +201,6 @@ class PersistentClient(WebSocket):
                 self._leave()
 
     # -- connecting ------------------------------------------------------------------------
-
-    key: bytes
 
     def _opening(self) -> Steps[Any]:
         raise NotImplementedError
@@ -358,11 +353,6 @@ class PersistentClient(WebSocket):
     def handshake_ok(self) -> None:
         """The connection is open."""
         raise NotImplementedError
-
-
-def new_key() -> bytes:
-    """``Sec-WebSocket-Key``, for one request only (RFC 6455 section 4.1)."""
-    return b64encode(os.urandom(16))
 
 
 def _reason(why: Why) -> str:

@@ -178,10 +178,12 @@ _HINTS = {
     400: "does it do CONNECT?",
     403: "does it allow connections to this host and port?",
     404: "is it a proxy, and not a web server?",
+    401: "are user name and password in its URL right?",
     405: "does it do CONNECT, and to this port?",
+    500: "is it running, and is the port right?",
     501: "does it do CONNECT?",
-    502: "is the server running, and on this port?",
-    503: "is the server running, and on this port?",
+    502: "is it running, and is the port right?",
+    503: "is it running, and is the port right?",
     504: "is the server up and reachable from there?",
 }
 
@@ -265,10 +267,12 @@ class Socks(_Negotiation):
     def __init__(self, proxy: Proxy, target: str, port: int, config: Config) -> None:
         super().__init__(proxy, target, port)
         try:
-            import python_socks.sync as package
+            import python_socks as package
+            from python_socks.sync import Proxy as Speaker
         except ImportError as exc:
             raise missing(f"the proxy {proxy}", "proxy", exc) from exc
         self._package = package
+        self._speaker: Any = Speaker
         self._port = port
         self._host = target
         self._heard = b""
@@ -281,21 +285,18 @@ class Socks(_Negotiation):
         self._go_on()
 
     def _go_on(self) -> None:
-        from python_socks import ProxyError as Refusal
-        from python_socks import ProxyType
-
-        proxy = self.proxy
-        script: Any = _Script(self._heard)
-        kind = ProxyType.SOCKS4 if proxy.scheme.startswith("socks4") else ProxyType.SOCKS5
+        proxy, kinds = self.proxy, self._package.ProxyType
+        script = _Script(self._heard)
+        kind = kinds.SOCKS4 if proxy.scheme.startswith("socks4") else kinds.SOCKS5
         user, password = proxy.userinfo or (None, None)
-        speaker = self._package.Proxy(
+        speaker = self._speaker(
             kind, proxy.host, proxy.port, user, password, rdns=True, forward=script
         )
         try:
             speaker.connect(self._host, self._port)
         except _More:
             self.request, self._said = script.said[len(self._said) :], script.said
-        except Refusal as exc:
+        except self._package.ProxyError as exc:
             why = str(exc)
             self.refused(why, self._hint(why))
         except (UnicodeError, ValueError) as exc:
@@ -315,7 +316,7 @@ class Socks(_Negotiation):
 
 _SOCKS_HINTS = {
     "version": "is it a SOCKS proxy of this version? The URL of an HTTP proxy begins with http://",
-    "refused": "is the server running, and on this port?",
+    "refused": "is it running, and is the port right?",
     "unreachable|TTL": "is the server up and reachable from there?",
     "password": "are user name and password in its URL right?",
     "authentication": "does it want a user name and password, in its URL, or other ones?",

@@ -304,7 +304,7 @@ class _Attempt:
         tls = None
         if proxy.scheme == "https":
             plain = str(proxy).replace("https", "http", 1)
-            tls = _Tls(self.way.proxy_ssl_options, proxy.host, whom, plain)
+            tls = _Tls(self.way.proxy_ssl_options, proxy.host, whom, plain, "proxy_ssl_options")
         target, port = uri.host, uri.port or 0
         if proxy.scheme in ("socks4", "socks5"):
             # The others find the host by themselves; these are told its address.
@@ -347,7 +347,7 @@ class _Attempt:
             except ssl.SSLWantWriteError:
                 events = WRITE
             except OSError as exc:
-                raise tls_error(exc, tls.whom, tls.plain) from exc
+                raise tls_error(exc, tls.whom, tls.plain, tls.setting) from exc
             yield from wait_ready(self.sock, events, limit)
 
     def _shake_hands(self, handshake: ClientHandshake) -> Steps[None]:
@@ -365,8 +365,16 @@ class _Attempt:
 class _Tls:
     """TLS as the user wants it, with a server or a proxy."""
 
-    def __init__(self, options: Mapping[str, Any], host: str, whom: str, plain: str) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        host: str,
+        whom: str,
+        plain: str,
+        setting: str = "ssl_options",
+    ) -> None:
         self.whom = whom
+        self.setting = setting
         self.plain = plain  # the URL that is probably meant where nobody speaks TLS
         self._name = server_name(options, host)
         self._context = make_ssl_context(options)
@@ -473,6 +481,8 @@ def look_up(host: str, port: int | None, limit: Limit) -> Steps[list[Any]]:
         raise
     except TimeoutError:
         raise limit.missed() from None
+    except UnicodeError as exc:
+        raise no_address(OSError(errno.EINVAL, "no name is like that"), host, limit.whom) from exc
     except OSError as exc:
         raise no_address(exc, host, limit.whom) from exc
     if not found:
@@ -553,7 +563,7 @@ def send_all(sock: Any, data: bytes, limit: Limit) -> Steps[None]:
             yield from wait_ready(sock, WRITE, limit)
         except ssl.SSLWantReadError:
             yield from wait_ready(sock, READ, limit)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             return
 
 

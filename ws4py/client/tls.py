@@ -117,13 +117,14 @@ _NOT_TLS = (
 _HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
 
 
-def tls_error(exc: OSError, whom: str, plain: str) -> OSError:
+def tls_error(exc: OSError, whom: str, plain: str, setting: str = "ssl_options") -> OSError:
     """The same error of TLS with ``whom``, saying what happened and what to do.
 
-    ``plain``: the URL that is probably meant where nobody speaks TLS.
+    ``plain``: the URL that is probably meant where nobody speaks TLS. ``setting``: the argument
+    that says how TLS is to be.
     """
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return _certificate_error(exc, whom)
+        return _certificate_error(exc, whom, setting)
     reason = getattr(exc, "reason", None) or ""
     if reason in _NOT_TLS:
         text = f"{whom} does not answer with TLS: did you mean {plain}?"
@@ -132,7 +133,7 @@ def tls_error(exc: OSError, whom: str, plain: str) -> OSError:
     elif "CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason:
         text = (
             f"{whom} wants a certificate of this client, or another one ({reason}): "
-            "ssl_options certfile and keyfile give it"
+            f"{setting} certfile and keyfile give it"
         )
     elif isinstance(exc, ssl.SSLError):
         text = f"no TLS with {whom} ({reason or exc.strerror}): do both know a common version?"
@@ -141,20 +142,19 @@ def tls_error(exc: OSError, whom: str, plain: str) -> OSError:
     return _like(exc, text)
 
 
-def _certificate_error(exc: ssl.SSLCertVerificationError, whom: str) -> OSError:
+def _certificate_error(exc: ssl.SSLCertVerificationError, whom: str, setting: str) -> OSError:
     why = exc.verify_message.rstrip(".")
-    advice = _CERTIFICATE_ADVICE.get(
-        exc.verify_code, "ssl_options ca_certs names the authorities to trust"
-    )
+    advice = _CERTIFICATE_ADVICE.get(exc.verify_code, "{} ca_certs names the authorities to trust")
+    advice = advice.format(setting)
     return _like(exc, f"the certificate of {whom} is not accepted ({why}): {advice}")
 
 
-_WRONG_NAME = "is the host right? ssl_options server_hostname names another to expect"
+_WRONG_NAME = "is the host right? {} server_hostname names another to expect"
 #: By the codes of OpenSSL's X509_V_ERR_….
 _CERTIFICATE_ADVICE = {
     9: "is the clock of this machine right?",
     10: "its owner has to renew it; or is the clock of this machine wrong?",
-    18: "if it is meant to be, trust this very certificate: ssl_options ca_certs",
+    18: "if it is meant to be, trust this very certificate: {} ca_certs",
     62: _WRONG_NAME,
     64: _WRONG_NAME,
 }

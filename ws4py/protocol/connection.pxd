@@ -63,6 +63,9 @@ cdef class Connection:
     cdef public bint want_eof
 
     cpdef receive_data(self, data, Py_ssize_t size=*)
+    cpdef bytes body(self)
+    cpdef Py_ssize_t body_size(self) except -1
+    cpdef receive_body(self, bytes body, Py_ssize_t size)
     cpdef keep_data(self)
     cpdef bint has_input(self) except -1
     cpdef Py_ssize_t owed(self) except -1

@@ -316,6 +316,24 @@ class Connection:
         if not self._deaf:
             self._decoder.receive(data, size)
 
+    def body(self) -> bytes | None:
+        """Where the bytes that come next belong, behind ``body_size()``; or ``None``.
+
+        A large payload stays where it is received: whoever can, receives straight into it, and
+        says so with ``receive_body()``. All others use ``receive_data()``.
+        """
+        return None if self._deaf else self._decoder.body()
+
+    def body_size(self) -> int:
+        """How much of ``body()`` is filled already."""
+        return self._decoder.body_size()
+
+    def receive_body(self, body: bytes, size: int) -> None:
+        """``size`` more bytes from the peer are in ``body``. Call ``next_event()`` now."""
+        self.bytes_in += size
+        self._last_received = read_clock(self.clock)
+        self._decoder.receive_body(body, size)
+
     def keep_data(self) -> None:
         """Give back a buffer that was lent; what is left in it is kept."""
         self._decoder.keep()

@@ -565,8 +565,10 @@ class ClientHandshake:
             text = f"{self.uri} closed the connection within its answer: its log may know why"
             self._end(HandshakeError(text))
         else:
-            hint = "its log may know why" if self.uri.secure else "if it expects TLS, use wss://"
-            text = f"{self.uri} closed the connection without an answer: {hint}"
+            hint = (
+                ": its log may know why" if self.uri.secure else "; if it expects TLS, use wss://"
+            )
+            text = f"{self.uri} closed the connection without an answer{hint}"
             self._end(HandshakeError(text))
 
     def tick(self) -> None:
@@ -756,8 +758,9 @@ def _explain(uri: Uri, response: Response, reason: str, sent: Headers) -> str:
         hint += f": {excerpt(headers['upgrade'])}"
     title = _TITLE.search(page)
     said = " ".join((title[1] if title else _TAG.sub(" ", page) if html else page).split())
-    said = f"; it says {excerpt(said, 200)}" if said else ""
     hint = f": {hint}" if hint else ""
+    if said:
+        said = f"{' It' if hint.endswith('?') else '; it'} says {excerpt(said, 200)}"
     return f"{uri} answered {status} {excerpt(reason)[1:-1]}".rstrip() + hint + said
 
 

@@ -264,8 +264,10 @@ def format_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
         lines.append(f"{name}: {value}")
     wrong = _CONTROL.search("".join(lines))
     if wrong:
-        culprit = next(line for line in lines if wrong[0] in line)
-        raise ValueError(f"{excerpt(culprit)} contains a control character")
+        number, culprit = next(pair for pair in enumerate(lines) if wrong[0] in pair[1])
+        # A value may be a password or a token, read with the end of its line.
+        shown = f"the header {culprit.partition(':')[0]}" if number else excerpt(culprit)
+        raise ValueError(f"{shown} contains a control character")
     try:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
     except UnicodeEncodeError as error:
