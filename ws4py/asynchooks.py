@@ -59,6 +59,7 @@ class HookTask:
         self._hooks: dict[str, Callable[..., Any]] = {}
         self._calls: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._over = False
+        self._told = False  # closed() was called
         self._idle: asyncio.Future[None] | None = None
         forget_hooks(ws)  # of the connection before, if this is begun in its closed()
         for name in (*HOOKS, *MORE_HOOKS):
@@ -97,12 +98,13 @@ class HookTask:
                 name, args = self._calls.popleft()
                 await self._run_hook(name, args)
         except asyncio.CancelledError:
-            logger.warning("a hook of %r was cancelled: closed() is not called", ws)
+            logger.warning("a hook of %r was cancelled", ws)
+            if ws.stream is self._stream:
+                self._cancelled()
             raise
         finally:
             forget_hooks(ws, self)
             if ws.stream is self._stream:
-                ws._begin_end()  # nothing new, unless it was cancelled
                 ws._finish_end()
             elif self._transport is not None:
                 self._transport.close()  # closed() has called __init__: this is another connection
@@ -117,7 +119,22 @@ class HookTask:
         finally:
             self._idle = None
 
+    def _cancelled(self) -> None:
+        """Nothing can be waited for any more, but a plain ``closed()`` can still be called."""
+        info = self.ws._begin_end() or self.ws.close_info
+        if self._told or info is None:
+            return
+        closed = self._hooks["closed"]
+        if iscoroutinefunction(closed):
+            logger.warning("closed() of %r is not called: it would have to be waited for", self.ws)
+            return
+        try:
+            closed(info.code, info.reason)
+        except Exception:
+            logger.exception("error in %s.closed() of %r", type(self.ws).__name__, self.ws)
+
     async def _run_hook(self, name: str, args: tuple[Any, ...]) -> None:
+        self._told = name == "closed"
         try:
             result = self._hooks[name](*args)
             if isawaitable(result):

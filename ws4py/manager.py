@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ws4py.broadcasting import broadcast
 from ws4py.messaging import Message
 from ws4py.reactor import EPollPoller, KQueuePoller, PollPoller, SelectPoller
 from ws4py.syscalls import this_thread
@@ -252,7 +253,10 @@ class WebSocketManager:
     def close_all(self, code: int = 1001, message: str = "Server is shutting down") -> None:
         """Begin to close every websocket; returns at once. See ``wait_closed``."""
         for ws in list(self._websockets.values()):
-            ws.close(code=code, reason=message)
+            try:
+                ws.close(code=code, reason=message)
+            except Exception:
+                logger.exception("error in close() of %r", ws)
 
     def shut_down(self, code: int, reason: str, patience: float = 1.0) -> None:
         """Close every websocket politely, wait for that, then stop; nothing if it does not run.
@@ -296,13 +300,7 @@ class WebSocketManager:
 
     def broadcast(self, message: Payload | Message, binary: bool = False) -> None:
         """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
-        for ws in list(self._websockets.values()):
-            if ws.terminated:
-                continue
-            try:
-                ws.send(message, binary)
-            except Exception:
-                logger.debug("no broadcast to %r", ws, exc_info=True)
+        broadcast(list(self._websockets.values()), message, binary)
 
     @property
     def websockets(self) -> dict[int, WebSocket]:

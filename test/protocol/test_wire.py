@@ -692,7 +692,7 @@ def test_an_idle_decoder_keeps_neither_messages_nor_segments_alive():
 
 
 def test_a_payload_in_tiny_pieces_takes_no_more_memory_than_it_has_bytes():
-    size = 400_000
+    size = 200_000
     decoder = Decoder(True)
     messages(decoder, make_frame(BINARY, length=size, key=KEY))
     masked = xor(bytes(size), KEY)

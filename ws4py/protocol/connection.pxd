@@ -15,6 +15,9 @@ from ws4py.clock cimport read_clock
 from ws4py.protocol.mask cimport mask
 from ws4py.protocol.wire cimport Decoder, encode_frame, encode_head
 
+cdef int OPCODE_BINARY, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT
+cdef Py_ssize_t APART, LARGE, MAX_FRAME_HEAD, MOST_PIECES, WORTH_A_PIECE
+
 cdef class OutgoingMessage:
     cdef public Connection _connection
     cdef public int _opcode
@@ -22,6 +25,16 @@ cdef class OutgoingMessage:
     cdef public bint _started
     cdef public bint _finished
     cdef public list _waiting
+
+cdef class PreparedMessage:
+    cdef readonly bytes payload
+    cdef readonly bint binary
+    cdef readonly int opcode
+    cdef bytes _plain
+    cdef dict _compressed
+
+    cdef bytes plain(self)
+    cdef bytes compressed(self, deflate)
 
 cdef class Connection:
     cdef public object _asked
@@ -71,10 +84,17 @@ cdef class Connection:
     cpdef Py_ssize_t owed(self) except -1
     cpdef Py_ssize_t queued(self) except -1
     cpdef send_message(self, bytes payload, bint binary=*, compress=*)
+    @cython.locals(frame=bytes)
+    cpdef send_prepared(self, PreparedMessage message)
     @cython.locals(decoder=Decoder, opcode=int)
     cpdef Message next_event(self)
     @cython.locals(out=list, data=bytes)
     cpdef bytes data_to_send(self)
+    @cython.locals(count=Py_ssize_t)
+    cpdef bint is_scattered(self) except -1
+    @cython.locals(out=list, piece=bytes, size=Py_ssize_t)
+    cpdef list pieces_to_send(self)
+    cpdef take_back(self, list pieces)
     @cython.locals(out=list, count=Py_ssize_t)
     cdef bytes _take_some(self)
     @cython.locals(out=list, frame=bytes, head=bytes, key=bytes)

@@ -58,7 +58,14 @@ from ws4py.protocol.wire import (
     new_key,
 )
 
-__all__ = ["CloseInfo", "Connection", "OutgoingMessage", "State", "is_valid_close_code"]
+__all__ = [
+    "CloseInfo",
+    "Connection",
+    "OutgoingMessage",
+    "PreparedMessage",
+    "State",
+    "is_valid_close_code",
+]
 
 #: RFC 6455 section 7.4.1: what stands for "none given" and "none came"; never on the wire.
 NO_STATUS = 1005
@@ -70,8 +77,14 @@ INVALID_DATA = 1007
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
-#: From this many bytes on, a payload is written by itself and not put together with others.
+#: From this many bytes on, a payload is not put together with its head, or with others unless
+#: whoever writes cannot write several pieces at once; from ``LARGE`` on not even then.
+APART = 4096
 LARGE = 65536
+
+#: So many pieces are written at once, and only if they have this many bytes each on average.
+MOST_PIECES = 64
+WORTH_A_PIECE = 2048
 
 #: An alarm that rings so many seconds late tells of trouble at this end: a loop that was blocked,
 #: a process or machine that was suspended. Half the time that the peer has, if that is less.
@@ -174,6 +187,38 @@ class OutgoingMessage:
         Raises ``ValueError`` when the last one was given already.
         """
         self._connection._send_fragment(self, payload, fin)
+
+
+class PreparedMessage:
+    """A message for many connections: encoded once for each form that they have agreed on.
+
+    ``payload`` is what goes on the wire, UTF-8 unless ``binary``. See
+    ``Connection.send_prepared``. Any thread.
+    """
+
+    __slots__ = ("_compressed", "_plain", "binary", "opcode", "payload")
+
+    def __init__(self, payload: bytes, binary: bool) -> None:
+        self.payload = payload
+        self.binary = binary
+        self.opcode = OPCODE_BINARY if binary else OPCODE_TEXT
+        self._plain = b""
+        self._compressed: dict[object, bytes] = {}
+
+    def plain(self) -> bytes:
+        """The frame of a server."""
+        if not self._plain:
+            self._plain = encode_frame(self.opcode, self.payload)
+        return self._plain
+
+    def compressed(self, deflate: PerMessageDeflate) -> bytes:
+        """The frame of a server that has agreed on permessage-deflate."""
+        form = deflate.form
+        frame = self._compressed.get(form)
+        if frame is None:
+            frame = encode_frame(self.opcode, deflate.compress_apart(self.payload), rsv1=True)
+            self._compressed[form] = frame
+        return frame
 
 
 class Connection:
@@ -520,6 +565,21 @@ class Connection:
             return
         self._send_whole(opcode, payload, compress)
 
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """One of the copies of a message to many. Raises ``ConnectionClosed`` unless open."""
+        if self.always_mask or self._writer is not None or self.state is not OPEN:
+            self.send_message(message.payload, message.binary)  # no two masks are the same
+            return
+        self.messages_out += 1
+        deflate = self.deflate
+        if deflate is not None and self._compresses(message.payload, None):
+            frame = message.compressed(deflate)
+            deflate.sent_apart()
+        else:
+            frame = message.plain()
+        self._out.append(frame)
+        self._queued += len(frame)
+
     def fragmented(self, *, binary: bool = False, compress: bool | None = None) -> OutgoingMessage:
         """A message to be sent in fragments. Other messages wait until its last one."""
         if self.state is not OPEN:
@@ -627,6 +687,33 @@ class Connection:
         self._queued -= len(data)
         return data
 
+    def is_scattered(self) -> bool:
+        """Whether ``pieces_to_send()`` saves more than to write several pieces costs."""
+        count = len(self._out)
+        return count > 1 and self._queued >= count * WORTH_A_PIECE
+
+    def pieces_to_send(self) -> list[bytes]:
+        """What ``data_to_send()`` gives, not joined, for who can write several pieces at once."""
+        out = self._out
+        if len(out) > MOST_PIECES:
+            self._out = out[MOST_PIECES:]
+            del out[MOST_PIECES:]
+        else:
+            self._out = []
+        size = 0
+        for piece in out:
+            size += len(piece)
+        self.bytes_out += size
+        self._queued -= size
+        return out
+
+    def take_back(self, pieces: list[bytes]) -> None:
+        """The last of these the system had no room for. Say in ``unsent`` that it had none."""
+        self._out[:0] = pieces
+        size = sum(map(len, pieces))
+        self.bytes_out -= size
+        self._queued += size
+
     def _take_some(self) -> bytes:
         """A large payload, or what stands before the next one."""
         out = self._out
@@ -646,12 +733,12 @@ class Connection:
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
         key = new_key() if self.always_mask else b""
         out = self._out
-        if len(payload) < LARGE:
+        if len(payload) < APART:
             frame = encode_frame(opcode, payload, fin, rsv1, key)
             out.append(frame)
             self._queued += len(frame)
             return
-        # Not joined with its head: to copy so much costs more than a second write.
+        # Not joined with its head: to copy so much costs more than a second piece.
         head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask) + key
         out.append(head)
         out.append(mask(payload, key) if key else payload)

@@ -39,8 +39,7 @@ cdef inline copy(bytes target, Py_ssize_t offset, bytes source, Py_ssize_t start
 
 cdef bint COMPILED
 
-cdef list _TEXT_HEADS
-cdef list _BINARY_HEADS
+cdef list _SHORT_HEADS
 
 cpdef bytes encode_head(int opcode, Py_ssize_t length, bint fin, bint rsv1, bint masked)
 @cython.locals(head=bytes)

@@ -109,10 +109,7 @@ def encode_head(opcode: int, length: int, fin: bool, rsv1: bool, masked: bool) -
     """The head of a frame (RFC 6455 section 5.2), without the masking key."""
     if length < 126 and fin and not rsv1 and not masked:
         # Made once: to put two numbers into bytes takes longer than all the rest of a frame.
-        if opcode == OPCODE_TEXT:
-            return _TEXT_HEADS[length]
-        if opcode == OPCODE_BINARY:
-            return _BINARY_HEADS[length]
+        return _SHORT_HEADS[opcode << 7 | length]
     first = opcode
     if fin:
         first |= 0x80
@@ -133,9 +130,8 @@ def medium_head(first: int, second: int, length: int) -> bytes:
     return _MEDIUM(first, second, length)
 
 
-#: The heads of short whole messages, by length.
-_TEXT_HEADS = [_SHORT(0x80 | OPCODE_TEXT, length) for length in range(126)]
-_BINARY_HEADS = [_SHORT(0x80 | OPCODE_BINARY, length) for length in range(126)]
+#: The heads of short frames that are whole messages, by opcode and length.
+_SHORT_HEADS = [_SHORT(0x80 | index >> 7, index & 0x7F) for index in range(16 << 7)]
 
 
 def encode_frame(
