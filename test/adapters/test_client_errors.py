@@ -24,7 +24,7 @@ from ws4py.exc import ConnectionTimeout, HandshakeError, ProxyError
 
 #: Those whose ways of waiting differ.
 FACES = [backend for backend in CLIENTS if backend.name in ("threaded", "asyncio", "gevent")]
-HURRIED = QUICK.replace(open_timeout=0.3)
+HURRIED = QUICK.replace(open_timeout=0.2)
 
 
 @pytest.fixture(params=FACES, ids=lambda backend: backend.name)
@@ -181,10 +181,10 @@ def test_the_name_look_up_takes_too_long(failure, monkeypatch):
     answer_look_ups(monkeypatch, dawdle)
     with RawServer() as raw:
         url = f"ws://slow.test:{raw.port}/"
-        threading.Timer(0.6, over.set).start()
+        threading.Timer(0.4, over.set).start()
         text, _ = failure(ConnectionTimeout, url, config=HURRIED)
     assert text == (
-        f"could not connect to {url} within 0.3 s: the name look-up took too long. "
+        f"could not connect to {url} within 0.2 s: the name look-up took too long. "
         "Does the name server answer? Config.open_timeout sets the time."
     )
     over.set()
@@ -200,16 +200,16 @@ def test_the_tcp_connection_takes_too_long(failure):
             sock.setblocking(False)
             sock.connect_ex(address)
         url = f"ws://127.0.0.1:{address[1]}/"
-        text, _ = failure(ConnectionTimeout, url, config=QUICK.replace(connect_timeout=0.3))
+        text, _ = failure(ConnectionTimeout, url, config=QUICK.replace(connect_timeout=0.2))
     assert text == (
-        f"could not connect to {url} within 0.3 s: the TCP connection took too long. "
+        f"could not connect to {url} within 0.2 s: the TCP connection took too long. "
         "Is the host up and the port not filtered? Config.connect_timeout sets the time."
     )
 
 
 @pytest.mark.parametrize(
     ("config", "setting"),
-    [(HURRIED, "open_timeout"), (QUICK.replace(tls_timeout=0.3), "tls_timeout")],
+    [(HURRIED, "open_timeout"), (QUICK.replace(tls_timeout=0.2), "tls_timeout")],
     ids=["open_timeout", "tls_timeout"],
 )
 def test_the_tls_handshake_takes_too_long(failure, config, setting):
@@ -217,21 +217,21 @@ def test_the_tls_handshake_takes_too_long(failure, config, setting):
         url = f"wss://localhost:{raw.port}/"
         text, _ = failure(ConnectionTimeout, url, config=config)
     assert text == (
-        f"could not connect to {url} within 0.3 s: the TLS handshake took too long. "
+        f"could not connect to {url} within 0.2 s: the TLS handshake took too long. "
         f"Does the server speak TLS on this port? Config.{setting} sets the time."
     )
 
 
 @pytest.mark.parametrize(
     ("config", "setting"),
-    [(HURRIED, "open_timeout"), (QUICK.replace(handshake_timeout=0.3), "handshake_timeout")],
+    [(HURRIED, "open_timeout"), (QUICK.replace(handshake_timeout=0.2), "handshake_timeout")],
     ids=["open_timeout", "handshake_timeout"],
 )
 def test_the_opening_handshake_takes_too_long(failure, config, setting):
     with server(sure_end) as raw:
         text, _ = failure(ConnectionTimeout, raw.url, config=config)
     assert text == (
-        f"could not connect to {raw.url} within 0.3 s: the opening handshake took too long. "
+        f"could not connect to {raw.url} within 0.2 s: the opening handshake took too long. "
         f"Is this a WebSocket server, and not overloaded? Config.{setting} sets the time."
     )
 
@@ -241,7 +241,7 @@ def test_the_answer_of_the_proxy_takes_too_long(failure):
         proxy = f"http://127.0.0.1:{raw.port}"
         text, _ = failure(ConnectionTimeout, "ws://far.test/", proxy=proxy, config=HURRIED)
     assert text == (
-        f"could not connect to the proxy {proxy} of ws://far.test/ within 0.3 s: the answer of "
+        f"could not connect to the proxy {proxy} of ws://far.test/ within 0.2 s: the answer of "
         "the proxy took too long. Is there a proxy of this kind, and does it reach the server? "
         "Config.open_timeout sets the time."
     )
@@ -393,7 +393,7 @@ def test_options_that_do_not_exist(failure):
 
 # -- proxies -------------------------------------------------------------------------------
 
-TARGET = "wss://far.test/"
+TARGET = "ws://far.test/"
 
 
 def test_no_proxy_listens(failure):
@@ -436,7 +436,7 @@ def test_the_proxy_refuses(failure, answer, said):
     with ConnectProxy(answer=answer) as proxy:
         text, error = failure(ProxyError, TARGET, proxy=proxy.url)
         said = said.replace("PORT", str(proxy.port))
-    assert text == f"the proxy {proxy.url} did not connect to far.test:443 ({said}"
+    assert text == f"the proxy {proxy.url} did not connect to far.test:80 ({said}"
     assert error.status == int(answer.split()[1])
 
 
@@ -445,7 +445,7 @@ def test_the_proxy_does_not_know_the_password(failure):
         url = proxy.url.replace("://", "://me:secret@")
         text, _ = failure(ProxyError, TARGET, proxy=url)
     assert text == (
-        f"the proxy {proxy.url} did not connect to far.test:443 (407 Proxy Authentication "
+        f"the proxy {proxy.url} did not connect to far.test:80 (407 Proxy Authentication "
         "Required): are user name and password in its URL right?"
     )
 
@@ -538,8 +538,8 @@ def test_no_url_of_a_proxy(failure, url, why):
 
 
 def test_no_url_of_a_proxy_in_the_environment(failure, monkeypatch):
-    monkeypatch.setenv("HTTPS_PROXY", "me:secret@:80")
+    monkeypatch.setenv("HTTP_PROXY", "me:secret@:80")
     text, _ = failure(ValueError, TARGET)
     assert text == (
-        "environment variable https_proxy: '…@:80' is no URL of a proxy: the host is missing"
+        "environment variable http_proxy: '…@:80' is no URL of a proxy: the host is missing"
     )

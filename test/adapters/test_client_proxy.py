@@ -255,3 +255,14 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     assert str(caught.value) == (
         'the proxy socks5://proxy:1080 needs the package python_socks: pip install "ws4py[proxy]"'
     )
+
+
+def test_an_older_package_will_not_do(monkeypatch):
+    package = pytest.importorskip("python_socks")
+    monkeypatch.setattr(package, "__version__", "2.8.0")
+    with pytest.raises(ImportError) as caught:
+        Socks(parse_proxy("socks5://proxy"), "far.test", 443, DEFAULT)
+    assert str(caught.value) == (
+        "the proxy socks5://proxy:1080 needs python-socks 3.0 or newer, not 2.8.0: "
+        'pip install -U "ws4py[proxy]"'
+    )

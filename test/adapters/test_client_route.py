@@ -12,8 +12,9 @@ import ssl
 
 import pytest
 
+from ws4py.client.attempt import attempt
 from ws4py.client.dial import Network, drive
-from ws4py.client.route import STAGGER, Deadline, LookUp, Sockets, Wait, Way, attempt, interleaved
+from ws4py.client.route import STAGGER, Deadline, LookUp, Sockets, Wait, Way, interleaved
 from ws4py.exc import ConnectionTimeout, HandshakeError
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import ClientHandshake

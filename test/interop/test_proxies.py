@@ -322,7 +322,7 @@ def talk(face: Any, url: str, client_tls: ssl.SSLContext, **options: Any) -> Non
     tls = client_tls if url.startswith("wss") else None
     client = face.connect(Recorded, url, tls=tls, **options)
     try:
-        blob = os.urandom(200_000)
+        blob = os.urandom(100_000)
         client.ws.send("Grüße, 世界")
         client.ws.send(blob, binary=True)
         client.log.wait("received_message", 2)
@@ -462,7 +462,7 @@ class TestSocks:
     @over("squid")
     def test_it_is_no_socks_proxy(self, face, site, echo):
         proxy = f"socks5://127.0.0.1:{site.ports['http']}"
-        config = QUICK.replace(handshake_timeout=0.5)
+        config = QUICK.replace(handshake_timeout=0.2)
         with pytest.raises((ProxyError, ConnectionTimeout), match="proxy"):
             face.connect(Recorded, f"ws://127.0.0.1:{echo['ws']}/", proxy=proxy, config=config)
 

@@ -70,6 +70,7 @@ TOP = ("ws4py.client", "ws4py.server", "ws4py.dropin", "ws4py.cli")
 #: Adapters never import each other; these are what they share, or a second name of one.
 SHARED = {
     "ws4py.client",
+    "ws4py.client.attempt",
     "ws4py.client.auth",
     "ws4py.client.cookies",
     "ws4py.client.journey",

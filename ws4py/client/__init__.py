@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Union
 
+from ws4py.client.attempt import attempt
 from ws4py.client.auth import Auth
 from ws4py.client.cookies import Cookies
 from ws4py.client.dial import Network, drive
 from ws4py.client.journey import GivenHeaders, Journey, header_pairs
 from ws4py.client.persistent import PersistentClient
 from ws4py.client.reconnect import Reconnecting
-from ws4py.client.route import Deadline, Steps, Way, attempt, evaluated
+from ws4py.client.route import Deadline, Steps, Way, evaluated
 from ws4py.client.tls import as_options
 from ws4py.exc import HandshakeError, ProxyError
 from ws4py.protocol.config import DEFAULT, Config

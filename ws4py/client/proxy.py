@@ -271,6 +271,11 @@ class Socks(_Negotiation):
             from python_socks.sync import Proxy as Speaker
         except ImportError as exc:
             raise missing(f"the proxy {proxy}", "proxy", exc) from exc
+        if package.__version__.startswith(("0.", "1.", "2.")):
+            raise ImportError(
+                f"the proxy {proxy} needs python-socks 3.0 or newer, not {package.__version__}: "
+                'pip install -U "ws4py[proxy]"'
+            )
         self._package = package
         self._speaker: Any = Speaker
         self._port = port
