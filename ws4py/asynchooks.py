@@ -22,11 +22,13 @@ __all__ = ["HookTask", "hook_task"]
 logger = logging.getLogger("ws4py")
 
 HOOKS = ("opened", "received_message", "ponged", "unhandled_error", "closed")
+#: Those of clients that connect again, which belong between the others.
+MORE_HOOKS = ("reconnected", "_send_kept")
 
 
 def has_coroutine_hooks(cls: type[WebSocket]) -> bool:
     """Whether any hook of this class is a coroutine function."""
-    return any(iscoroutinefunction(getattr(cls, name)) for name in HOOKS)
+    return any(iscoroutinefunction(getattr(cls, name, None)) for name in (*HOOKS, *MORE_HOOKS))
 
 
 def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | None:
@@ -37,20 +39,33 @@ def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | No
     return HookTask(ws, reactor).task if has_coroutine_hooks(type(ws)) else None
 
 
+def forget_hooks(ws: WebSocket, of: HookTask | None = None) -> None:
+    """Call the hooks of this websocket directly again; ``of``: if this one stands before them."""
+    for name in (*HOOKS, *MORE_HOOKS, "terminate"):
+        there = ws.__dict__.get(name)
+        owner = getattr(getattr(there, "func", there), "__self__", None)
+        if isinstance(owner, HookTask) and of in (None, owner):
+            del ws.__dict__[name]
+
+
 class HookTask:
     """Stands in front of the hooks of one websocket and calls them in turn."""
 
     def __init__(self, ws: WebSocket, reactor: AsyncioReactor) -> None:
         self.ws = ws
         self.reactor = reactor
+        self._stream = ws.stream
+        self._transport: Any = None
         self._hooks: dict[str, Callable[..., Any]] = {}
         self._calls: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._over = False
         self._told = False  # closed() was called
         self._idle: asyncio.Future[None] | None = None
-        for name in HOOKS:
-            self._hooks[name] = getattr(ws, name)
-            setattr(ws, name, functools.partial(self._call, name))
+        forget_hooks(ws)  # of the connection before, if this is begun in its closed()
+        for name in (*HOOKS, *MORE_HOOKS):
+            if hasattr(ws, name):
+                self._hooks[name] = getattr(ws, name)
+                setattr(ws, name, functools.partial(self._call, name))
         ws.terminate = self._terminate  # type: ignore[method-assign]
         self.task = reactor.loop.create_task(self._run())
 
@@ -68,6 +83,7 @@ class HookTask:
         """In the place of the websocket's: what comes after ``closed()`` waits for it."""
         info = self.ws._begin_end()
         if info is not None:
+            self._transport = self.ws._transport
             self._calls.append(("closed", (info.code, info.reason)))
             self._over = True
             self.reactor.call_soon(self._wake)
@@ -83,12 +99,15 @@ class HookTask:
                 await self._run_hook(name, args)
         except asyncio.CancelledError:
             logger.warning("a hook of %r was cancelled", ws)
-            self._cancelled()
+            if ws.stream is self._stream:
+                self._cancelled()
             raise
         finally:
-            for name in (*HOOKS, "terminate"):
-                ws.__dict__.pop(name, None)
-            ws._finish_end()
+            forget_hooks(ws, self)
+            if ws.stream is self._stream:
+                ws._finish_end()
+            elif self._transport is not None:
+                self._transport.close()  # closed() has called __init__: this is another connection
 
     async def _wait(self) -> None:
         """Until there is something to call; let the connection go on reading."""

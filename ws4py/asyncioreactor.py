@@ -17,7 +17,13 @@ from typing import Any
 from ws4py.lock import new_lock
 from ws4py.reactor import READ, WRITE, Channel
 from ws4py.syscalls import this_thread
-from ws4py.transport import Driven, PolledTransport, SocketReactor, _SocketTransport
+from ws4py.transport import (
+    Driven,
+    PolledTransport,
+    SocketReactor,
+    _SocketTransport,
+    wait_ready,
+)
 
 __all__ = ["AsyncioReactor", "StreamTransport", "reactor_of"]
 
@@ -417,6 +423,19 @@ class StreamTransport(PolledTransport):
                 return
             self._blocked.append(event)
         event.wait()  # the end is written, too, and comes in time: the connection's deadlines
+
+    def _unread(self) -> bool:
+        if self._more:
+            return True
+        known = self.sock is not None and not self.stream_transport.is_closing()
+        return known and not self._at_end and wait_ready(self.sock, READ, 0)
+
+    def _listen(self, ws: Driven) -> None:
+        """The loop reads, in a moment; unless it was told not to, because the peer does not."""
+        stream = ws.stream
+        with self.lock:
+            if stream.held or stream.owed() <= stream.high_water // 2:
+                stream.sign_of_life()
 
     def _half_close(self) -> None:
         if not self._eof_sent and self.stream_transport.can_write_eof():

@@ -520,9 +520,11 @@ class BlockingTransport(_SocketTransport):
         if ws is None:
             return
         with self.lock:
-            # A hook may keep the reading thread from what the peer has long said.
-            busy = self._real and not self._receiving and not self._closed
-            if busy and self._runtime.wait_ready(self.sock, READ, 0):
+            # A hook may keep the reading thread from what the peer has long said, or everything
+            # was kept from running: the peer is judged by what lies with the system.
+            unheard = not self._receiving or ws.stream.in_doubt()
+            look = unheard and self._real and not self._closed
+            if look and self._runtime.wait_ready(self.sock, READ, 0):
                 ws.stream.sign_of_life()
         ws.deadline_reached()
 
@@ -857,10 +859,23 @@ class PolledTransport(_SocketTransport):
         ws = self.ws
         if ws is None or self._ending:
             return
-        if ws.stream.held and wait_ready(self.sock, READ, 0):
-            with self.lock:
-                ws.stream.sign_of_life()  # it has spoken, and nobody had the time to listen
+        if (ws.stream.held or ws.stream.in_doubt()) and self._unread():
+            self._listen(ws)
         ws.deadline_reached()
+
+    def _unread(self) -> bool:
+        """Whether the peer has said something, or hung up, that nobody has read yet."""
+        return not self._at_end and self.fileno() >= 0 and wait_ready(self.sock, READ, 0)
+
+    def _listen(self, ws: Driven) -> None:
+        """The peer has spoken, and nobody had the time to listen: first read, then judge."""
+        stream = ws.stream
+        before = stream.bytes_in
+        if not stream.held and not self._paused:
+            self.readable()
+        if stream.held or (not self._paused and stream.bytes_in == before):
+            with self.lock:
+                stream.sign_of_life()  # not wanted now, or half a record of TLS
 
     # The end
 

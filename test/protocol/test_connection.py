@@ -1689,3 +1689,73 @@ class TestPreparedMessages:
         end.setup(Config(), PerMessageDeflate(client=False, compression=Compression(threshold=100)))
         end.send_prepared(PreparedMessage(b"short", True))
         assert end.data_to_send() == make_frame(BINARY, b"short")
+
+
+# -- whose fault a silence is ----------------------------------------------------------------
+
+
+def test_when_our_own_alarm_was_late_the_peer_is_asked_once_more(clock):
+    """A blocked loop or a suspended machine says nothing about the peer."""
+    connection = server(clock, ping_interval=20, ping_timeout=20)
+    clock.advance(20)
+    connection.tick()
+    sent(connection)
+    clock.advance(60)  # the deadline was after 20
+    connection.tick()
+    assert connection.state is OPEN
+    ((first, payload),) = sent(connection)
+    assert first == 0x89
+    assert connection.deadline == clock() + 20
+    feed(connection, masked(PONG, payload))
+    clock.advance_to(connection.deadline)
+    connection.tick()
+    assert connection.state is OPEN
+
+
+def test_a_dead_peer_profits_only_once_of_our_being_late(clock):
+    connection = server(clock, ping_interval=20, ping_timeout=20)
+    clock.advance(20)
+    connection.tick()
+    for late in (60, 60):
+        assert connection.state is OPEN
+        clock.advance(late)
+        connection.tick()
+    assert connection.state is CLOSED
+    assert "keepalive" in connection.close_info.reason
+
+
+def test_life_makes_up_for_it(clock):
+    """Every silence is judged by itself, however often this end is late."""
+    connection = server(clock, ping_interval=20, ping_timeout=20)
+    clock.advance(20)
+    connection.tick()
+    for _ in range(10):
+        clock.advance(60)
+        connection.tick()  # late: asked once more
+        assert connection.state is OPEN
+        feed(connection, masked(TEXT, b"here"))
+        clock.advance(20)
+        connection.tick()  # silent again: asked
+
+
+def test_a_punctual_alarm_gives_no_second_chance(clock):
+    connection = server(clock, ping_interval=20, ping_timeout=20)
+    clock.advance(20)
+    connection.tick()
+    clock.advance(20.9)
+    connection.tick()
+    assert connection.state is CLOSED
+
+
+def test_there_is_doubt_only_while_an_answer_is_due(clock):
+    connection = server(clock, ping_interval=20, ping_timeout=20)
+    assert not connection.in_doubt()
+    clock.advance(20)
+    connection.tick()
+    assert connection.in_doubt()
+    feed(connection, b"\x81")
+    assert not connection.in_doubt()
+    connection.send_close()
+    assert connection.in_doubt()  # its close frame may be on its way
+    connection.receive_eof()
+    assert not connection.in_doubt()

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Union
 
 from ws4py.client.attempt import attempt
 from ws4py.client.auth import Auth
 from ws4py.client.cookies import Cookies
 from ws4py.client.dial import Network, drive
 from ws4py.client.journey import GivenHeaders, Journey, header_pairs
+from ws4py.client.persistent import PersistentClient
+from ws4py.client.reconnect import Reconnecting
 from ws4py.client.route import Deadline, Steps, Way, evaluated
 from ws4py.client.tls import as_options
 from ws4py.exc import HandshakeError, ProxyError
@@ -26,28 +28,32 @@ from ws4py.protocol.handshake import ClientHandshake
 from ws4py.protocol.http import Response
 from ws4py.protocol.uri import Uri, parse_uri
 from ws4py.transport import BlockingTransport, Transport
-from ws4py.websocket import WebSocket
 
 __all__ = ["WebSocketBaseClient"]
 
 #: The connected socket and the handshake that was done on it.
 Opened = tuple[Any, ClientHandshake]
+#: A URL, or what gives it, called at each attempt.
+GivenUrl = Union[str, Callable[[], Union[str, Awaitable[str]]]]  # noqa: UP007 - run time, 3.10
 
 
-class WebSocketBaseClient(WebSocket):
+class WebSocketBaseClient(PersistentClient):
     """A client that connects on the calling thread and leaves the driving to you.
 
     ``url``: ``ws://``, ``wss://``, ``ws+unix://`` or ``wss+unix://`` (``http`` and ``https``
-    count as ``ws`` and ``wss``); ``ValueError`` for anything else. ``protocols``: subprotocols
-    to offer, best first. ``extensions``: kept from 0.6; compression is offered as ``config``
-    says. ``ssl_options``: see ``client.dial.make_ssl_context``; certificates are verified unless
-    it says otherwise. ``headers``: to send besides the standard ones, replacing one of the same
+    count as ``ws`` and ``wss``); ``ValueError`` for anything else. It may also be a function that
+    gives one, called at each attempt. ``protocols``: subprotocols to offer, best first.
+    ``extensions``: kept from 0.6; compression is offered as ``config`` says. ``ssl_options``: see
+    ``client.tls.make_ssl_context``; certificates are verified unless it says otherwise.
+    ``headers``: to send besides the standard ones, replacing one of the same
     name: pairs, a mapping, or a function that gives either, called at each attempt (a coroutine
     function, where a loop drives the client); ``exclude_headers``: names to leave out.
     ``origin``: by default that of a page on the same server. ``cookies``: ``"a=1; b=2"``, a
     mapping, or an ``http.cookiejar.CookieJar``, which also keeps what the server sets. ``auth``:
     ``(user, password)``, ``client.auth.Bearer(token)``, an ``httpx.Auth`` (Digest), or a function
-    that gives one of them. Redirects are followed (``Config.max_redirects``).
+    that gives one of them. Redirects are followed (``Config.max_redirects``). ``reconnect``:
+    connect again whenever the connection is lost, and when the first attempt fails: ``True``, a
+    ``client.reconnect.Reconnect`` or an iterable of delays.
 
     Override ``handshake_ok`` to hand the open connection to whatever drives it; by default call
     ``run()`` after ``connect()``.
@@ -61,7 +67,7 @@ class WebSocketBaseClient(WebSocket):
 
     def __init__(
         self,
-        url: str,
+        url: GivenUrl,
         protocols: Iterable[str] | None = None,
         extensions: list[str] | None = None,
         heartbeat_freq: float | None = None,
@@ -78,14 +84,12 @@ class WebSocketBaseClient(WebSocket):
         sock: Any = None,
         local_addr: str | tuple[Any, ...] | None = None,
         socket_options: Iterable[tuple[Any, ...]] = (),
+        reconnect: Reconnecting = None,
     ) -> None:
-        self.url = url
-        uri = parse_uri(url)
-        self.scheme = uri.scheme
-        self.host = uri.host
-        self.port = uri.port
-        self.resource = uri.resource
-        self.unix_socket_path = uri.unix_path
+        self._prepare_reconnecting(reconnect)
+        self._given_url = url
+        if not callable(url):
+            self._locate(url)
         self.ssl_options = as_options(ssl_options)
         self.proxy = proxy
         self.proxy_ssl_options = as_options(proxy_ssl_options)
@@ -106,6 +110,16 @@ class WebSocketBaseClient(WebSocket):
         if config is not None:
             self.config = config
         super().__init__(None, list(protocols or ()), extensions, heartbeat_freq=heartbeat_freq)
+
+    def _locate(self, url: str) -> None:
+        """This is the URL, from now on."""
+        uri = parse_uri(url)
+        self.url = url
+        self.scheme = uri.scheme
+        self.host = uri.host
+        self.port = uri.port
+        self.resource = uri.resource
+        self.unix_socket_path = uri.unix_path
 
     @property
     def uri(self) -> Uri:
@@ -180,16 +194,24 @@ class WebSocketBaseClient(WebSocket):
 
         Then calls ``handshake_ok()``. Raises ``OSError`` (``ssl.SSLError`` included) when there
         is no connection, ``ConnectionTimeout`` when it takes too long and ``HandshakeError``
-        when the server refuses or does not speak WebSocket.
+        when the server refuses or does not speak WebSocket. With ``reconnect``, only after it is
+        given up; ``ConnectionClosed`` when another thread has called ``close()`` meanwhile.
         """
-        if self.sock is not None:
+        if self.sock is not None or self._persists:
             raise RuntimeError(f"{self!r} is connected already")
-        self._established(drive(self._opening(), self._network))
+        if self.reconnect is None:
+            self._established(drive(self._opening(), self._network))
+        else:
+            self._connect_for_good()
         self.handshake_ok()
 
     def _opening(self) -> Steps[Opened]:
         """The whole opening, for whoever drives it: attempts, until one ends in a connection."""
-        deadline, way, whom = Deadline(self.config or DEFAULT), self._way, str(self.uri)
+        deadline, way = Deadline(self.config or DEFAULT), self._way
+        self.given_sock = None  # it leads there once
+        if callable(self._given_url):
+            self._locate((yield from evaluated(self._given_url, deadline, "the server")))
+        whom = str(self.uri)
         headers = yield from evaluated(self.extra_headers, deadline, whom)
         auth = yield from evaluated(self._auth, deadline, whom)
         journey = self._new_journey(headers, auth)
@@ -215,11 +237,14 @@ class WebSocketBaseClient(WebSocket):
         self.sock, handshake = opened
         self.connected_uri = handshake.uri
         self.handshake_response = handshake.response
+        self._offered = self.protocols, self.extensions
         # As bytes, which is what 0.6 left here; ``subprotocol`` is for people.
         self.protocols = [handshake.subprotocol.encode()] if handshake.subprotocol else []
         self.extensions = [name.encode() for name in handshake.extensions]
         # Made here and not when needed: several threads may be about to send.
         self.transport = self._new_transport()
+        if self._persists:
+            self._renew()
         self.setup(self.config or DEFAULT, handshake.deflate)
         if handshake.rest:
             # What came right behind the answer is delivered by whoever drives the connection.

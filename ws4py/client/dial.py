@@ -57,6 +57,11 @@ def wait(sockets: Mapping[Any, int], timeout: float | None) -> Iterable[Any]:
     return set().union(*select.select(readers, writers, writers, timeout))
 
 
+def spawn(function: Callable[[], None]) -> None:
+    """Run it on a thread that keeps no program alive."""
+    threading.Thread(target=function, name="ws4py-lookup", daemon=True).start()
+
+
 @dataclass(frozen=True)
 class Network(Sockets):
     """The calls that wait, or make what waits: those of threads, unless told otherwise."""
@@ -65,6 +70,8 @@ class Network(Sockets):
     look_up: Callable[[str, int, float | None], list[Any]] = look_up
     #: ``(sockets, timeout)`` → those that are ready.
     wait: Callable[[Mapping[Any, int], float | None], Iterable[Any]] = wait
+    #: Runs a function beside the caller.
+    spawn: Callable[[Callable[[], None]], object] = spawn
 
     def carry_out(self, step: Step) -> Any:
         """Do what the step asks for."""

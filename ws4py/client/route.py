@@ -154,7 +154,9 @@ PROXY = Phase(
 OPENING = Phase(
     "the opening handshake", "Is this a WebSocket server, and not overloaded?", "handshake_timeout"
 )
-EVALUATION = Phase("the function that gives headers or auth", "Whom does it ask?", "open_timeout")
+EVALUATION = Phase(
+    "the function that gives the URL, headers or auth", "Whom does it ask?", "open_timeout"
+)
 
 
 class Deadline:

@@ -43,6 +43,7 @@ cdef class Connection:
     cdef public bint _deaf
     cdef readonly Decoder _decoder
     cdef public object _ended_at
+    cdef public bint _forgiven
     cdef public double _last_received
     cdef public list _out
     cdef public object _ping

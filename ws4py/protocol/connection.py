@@ -86,6 +86,10 @@ LARGE = 65536
 MOST_PIECES = 64
 WORTH_A_PIECE = 2048
 
+#: An alarm that rings so many seconds late tells of trouble at this end: a loop that was blocked,
+#: a process or machine that was suspended. Half the time that the peer has, if that is less.
+LATE = 1.0
+
 #: What a frame may need besides its payload, so that even empty messages in line count.
 MAX_FRAME_HEAD = 14
 
@@ -232,6 +236,7 @@ class Connection:
         "_deaf",
         "_decoder",
         "_ended_at",
+        "_forgiven",
         "_last_received",
         "_out",
         "_ping",
@@ -296,6 +301,7 @@ class Connection:
         self._ping_at: float | None = None
         # What had come in, and what the peer had taken of a jam, when keepalive asked for life.
         self._asked: tuple[int, int | None] | None = None
+        self._forgiven = False  # it was asked twice, because we were late
         self._pong_at: float | None = None
         self.latency: float | None = None
         self.deadline: float | None = None
@@ -481,9 +487,14 @@ class Connection:
     def _keep_alive(self, now: float) -> None:
         interval, timeout = self.config.ping_interval, self.config.ping_timeout
         assert interval is not None, "else there is no deadline"
-        if timeout is not None and self._asked is not None and not self._shows_life(*self._asked):
-            self._give_up(timeout)
-            return
+        if timeout is not None and self._asked is not None:
+            if self._shows_life(*self._asked):
+                self._forgiven = False
+            elif self._forgiven or not self._late(now, timeout):
+                self._give_up(timeout)
+                return
+            else:
+                self._forgiven = True  # whose fault it is will show when it is asked once more
         due = self._last_received + interval
         if now < due:
             self.deadline = due  # something came in meanwhile: look again later
@@ -506,9 +517,23 @@ class Connection:
             taken is not None and self.bytes_out - self.unsent > taken
         )
 
+    def _late(self, now: float, timeout: float) -> bool:
+        """Whether the deadline is long past already, which is not the peer's doing."""
+        return self.deadline is not None and now - self.deadline > min(LATE, timeout / 2)
+
+    def in_doubt(self) -> bool:
+        """Whether ``tick()`` might be about to give the peer up: a driver reads first, if it can.
+
+        What it has said may lie with the system, unread, because this end had no time for it.
+        """
+        if self.state is OPEN:
+            return self._asked is not None and not self._shows_life(*self._asked)
+        return self.state is CLOSING and self._received_close is None and not self._deaf
+
     def sign_of_life(self) -> None:
         """A driver knows that the peer is alive, by bytes that nobody had the time to read."""
         if self.state is OPEN:
+            self._forgiven = False
             self._last_received = read_clock(self.clock)
             self.keep_alive(self.config)
 
