@@ -71,6 +71,7 @@ SHARED = {
     "ws4py.client.cookies",
     "ws4py.client.dial",
     "ws4py.client.opening",
+    "ws4py.client.pinning",
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
