@@ -7,8 +7,8 @@ that nobody has to take our word for what its habits are.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
+import http.cookiejar
 import socket
 import ssl
 import subprocess
@@ -17,6 +17,7 @@ import textwrap
 import threading
 import time
 import warnings
+from inspect import signature
 
 import pytest
 from loops import make_run, over_loops
@@ -26,10 +27,12 @@ from running import ROOT, Program, environment
 from waiting import wait_for
 
 import ws4py.dropin.aiohttp as dropin
+from ws4py.client import WebSocketBaseClient
 from ws4py.protocol.http import Response
 from ws4py.server.asyncioserver import serve
 
 run = make_run("asyncio")
+CLIENT_KNOWS_COOKIES = "cookies" in signature(WebSocketBaseClient.__init__).parameters
 
 
 @pytest.fixture(params=["drop-in", "aiohttp"])
@@ -51,20 +54,20 @@ def talk(raw_server, script, client, module=dropin, **options):
 
     def play():
         peer = raw_server.accept()
-        peer.request_head = peer.handshake(options_of_peer)
+        peer.handshake()
         try:
             return script(peer)
         finally:
             peer.close()
 
-    options_of_peer = options.pop("answer", None)
-
     async def main():
         loop = asyncio.get_running_loop()
         playing = loop.run_in_executor(None, play)
-        async with module.ClientSession() as session:
-            async with session.ws_connect(raw_server.url, **options) as ws:
-                result = await client(ws)
+        async with (
+            module.ClientSession() as session,
+            session.ws_connect(raw_server.url, **options) as ws,
+        ):
+            result = await client(ws)
         return result, await playing
 
     return run(main())
@@ -201,12 +204,11 @@ def test_A02_as_a_context_manager_it_closes(run):
             await ws.wait_closed()
             ended.set()
 
-        async with serve(handler) as server:
-            async with aiohttp.ClientSession() as session:
-                async with session.ws_connect(f"ws://127.0.0.1:{server.port}") as ws:
-                    assert isinstance(ws, aiohttp.ClientWebSocketResponse)
-                    assert (await ws.receive()).data == "hello"
-                await asyncio.wait_for(ended.wait(), 10)
+        async with serve(handler) as server, aiohttp.ClientSession() as session:
+            async with session.ws_connect(f"ws://127.0.0.1:{server.port}") as ws:
+                assert isinstance(ws, aiohttp.ClientWebSocketResponse)
+                assert (await ws.receive()).data == "hello"
+            await asyncio.wait_for(ended.wait(), 10)
         assert (ws.closed, ws.close_code) == (True, 1000)
 
     run(main())
@@ -229,9 +231,11 @@ def test_A01_awaited_and_in_a_task(dialect):
 @pytest.mark.parametrize("scheme", ["ws", "http"])
 def test_A03_http_stands_for_ws(dialect, scheme):
     async def client(url):
-        async with dialect.ClientSession() as session:
-            async with session.ws_connect(url.replace("http", scheme)) as ws:
-                assert not ws.closed
+        async with (
+            dialect.ClientSession() as session,
+            session.ws_connect(url.replace("http", scheme)) as ws,
+        ):
+            assert not ws.closed
 
     with_echo(client)
 
@@ -328,9 +332,11 @@ def test_A14_a_url_that_is_none(dialect):
 
 def test_A15_A27_a_subprotocol_is_chosen(dialect):
     async def client(url):
-        async with dialect.ClientSession() as session:
-            async with session.ws_connect(url, protocols=("superchat", "chat")) as ws:
-                assert ws.protocol == "chat"
+        async with (
+            dialect.ClientSession() as session,
+            session.ws_connect(url, protocols=("superchat", "chat")) as ws,
+        ):
+            assert ws.protocol == "chat"
 
     with_echo(client, protocols=["chat"])
 
@@ -426,9 +432,11 @@ def test_A17_a_connector_over_a_unix_socket(dialect, tmp_path):
     async def main():
         async with serve(handler, unix_path=path):
             connector = dialect.UnixConnector(path)
-            async with dialect.ClientSession(connector=connector) as session:
-                async with session.ws_connect("http://example.org/chat") as ws:
-                    assert (await ws.receive()).type == dialect.WSMsgType.CLOSE
+            async with (
+                dialect.ClientSession(connector=connector) as session,
+                session.ws_connect("http://example.org/chat") as ws,
+            ):
+                assert (await ws.receive()).type == dialect.WSMsgType.CLOSE
 
     run(main())
     assert hosts == ["example.org/chat"]
@@ -506,9 +514,11 @@ def test_A19_a_class_of_ones_own():
         async with aiohttp.ws_connect(url, ws_response_class=Mine) as ws:
             await ws.send_str("x")
             assert await ws.receive_upper() == "X"
-        async with aiohttp.ClientSession(ws_response_class=Mine) as session:
-            async with session.ws_connect(url) as ws:
-                assert isinstance(ws, Mine)
+        async with (
+            aiohttp.ClientSession(ws_response_class=Mine) as session,
+            session.ws_connect(url) as ws,
+        ):
+            assert isinstance(ws, Mine)
 
     with_echo(client)
 
@@ -583,9 +593,11 @@ def test_A22_A36_the_caller_may_answer_pings(dialect, raw_server):
 def test_A23_a_loop_may_be_given():
     async def client(url):
         loop = asyncio.get_running_loop()
-        async with aiohttp.ClientSession(loop=loop) as session:
-            async with session.ws_connect(url, loop=loop) as ws:
-                assert not ws.closed
+        async with (
+            aiohttp.ClientSession(loop=loop) as session,
+            session.ws_connect(url, loop=loop) as ws,
+        ):
+            assert not ws.closed
         async with aiohttp.ws_connect(url, loop=loop) as ws:
             assert not ws.closed
 
@@ -1019,14 +1031,13 @@ def test_A08_text_that_is_left_as_it_is(raw_server):
 @pytest.mark.parametrize("bits", [0, 9, 12, 15])
 def test_A14_compression_is_asked_for(dialect, bits):
     async def client(url):
-        async with dialect.ClientSession() as session:
-            async with session.ws_connect(url, compress=bits) as ws:
-                assert bool(ws.compress) == bool(bits)
-                assert ws.client_notakeover is False
-                await ws.send_str("x" * 5000)
-                assert await ws.receive_str() == "x" * 5000
-                await ws.send_str("y" * 5000, compress=bits or None)
-                assert await ws.receive_str() == "y" * 5000
+        async with dialect.ClientSession() as session, session.ws_connect(url, compress=bits) as ws:
+            assert bool(ws.compress) == bool(bits)
+            assert ws.client_notakeover is False
+            await ws.send_str("x" * 5000)
+            assert await ws.receive_str() == "x" * 5000
+            await ws.send_str("y" * 5000, compress=bits or None)
+            assert await ws.receive_str() == "y" * 5000
 
     with_echo(client)
 
@@ -1046,9 +1057,9 @@ def test_ordinary_requests_are_those_of_the_real_one():
     need_package("aiohttp")
 
     def page(request):
-        return (
-            (200, [("Set-Cookie", "who=me; Path=/")], b"a page") if request.path == "/p" else None
-        )
+        if request.path != "/p":
+            return None
+        return Response.text(200, "a page", [("Set-Cookie", "who=me; Path=/")])
 
     async def handler(ws):
         await ws.send(ws.environ.get("HTTP_COOKIE", "none"))
@@ -1059,6 +1070,9 @@ def test_ordinary_requests_are_those_of_the_real_one():
             async with session.get(url + "p") as response:
                 assert await response.text() == "a page"
             assert jar.filter_cookies(url)["who"].value == "me"
+            if CLIENT_KNOWS_COOKIES:
+                async with session.ws_connect(url) as ws:
+                    assert await ws.receive_str() == "who=me"
             with pytest.raises(aiohttp.ClientError):
                 await session.get("http://127.0.0.1:1/")
 
@@ -1108,6 +1122,35 @@ def test_it_stands_alone(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "Cannot connect to host 127.0.0.1:1" in done.stdout
+
+
+needs_cookies = pytest.mark.skipif(
+    not CLIENT_KNOWS_COOKIES, reason="our clients know no cookies yet"
+)
+
+
+@needs_cookies
+@pytest.mark.parametrize("kind", ["session", "cookiejar", "own"])
+def test_A14_cookies_are_sent_and_kept(kind):
+    async def handler(ws):
+        await ws.send(ws.environ.get("HTTP_COOKIE", "none"))
+
+    async def client(url):
+        given = {}
+        if kind == "session":
+            given = {"cookies": {"who": "me"}, "cookie_jar": aiohttp.CookieJar(unsafe=True)}
+        elif kind == "own":
+            given = {"cookie_jar": aiohttp.CookieJar(unsafe=True)}
+        else:
+            given = {"cookie_jar": http.cookiejar.CookieJar()}
+        async with aiohttp.ClientSession(**given) as session:
+            async with session.ws_connect(url) as ws:
+                assert await ws.receive_str() == ("who=me" if kind == "session" else "none")
+            async with session.ws_connect(url) as ws:
+                assert "set=1" in await ws.receive_str()
+            assert len(session.cookie_jar) == (2 if kind == "session" else 1)
+
+    with_echo(client, handler, extra_headers=[("Set-Cookie", "set=1; Path=/")])
 
 
 def test_cookies_of_ones_own():
