@@ -66,7 +66,7 @@ OUTPUT = [
 ]
 
 
-def test_W31_W32_it_is_the_documents_script():
+def test_it_is_the_documents_script():
     document = ROOT.parent / "shared" / "seeds" / "000_00ae41f63ea3dbb8.txt"
     if not document.is_file():
         pytest.skip(f"needs the document, which is not at {document}")
@@ -140,7 +140,7 @@ def script(url, folder, way="threads"):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_W02_W03_W18_W20_W24_it_runs_to_its_end(server, tmp_path):
+def test_W02_W03_W18_W20_W24_W31_W32_it_runs_to_its_end(server, tmp_path):
     if server.startswith("websockets"):
         need_package("websockets")
     with SERVERS[server]() as url, script(url, tmp_path) as program:
