@@ -132,7 +132,10 @@ def script(url, folder, way="threads"):
     head, tail = WAYS[way]
     text = SCRIPT.replace("ws://localhost:9000", url)
     path.write_text(text.replace(IMPORT, head).replace(CONNECT, CONNECT + tail), "utf-8")
-    program = Program([sys.executable, str(path)], folder, environment(folder / "bin"))
+    env = environment(folder / "bin")
+    # Tornado's IOLoop.current() makes a loop where there is none, and Python warns of that.
+    env["PYTHONWARNINGS"] += ",ignore:There is no current event loop"
+    program = Program([sys.executable, str(path)], folder, env)
     try:
         yield program
     finally:
