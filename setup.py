@@ -129,7 +129,7 @@ class BuildExt(build_ext):
             write_record(ROOT)
 
     def build_extensions(self) -> None:
-        if self.compiler.compiler_type != "msvc":
+        if self.compiler.compiler_type != "msvc" and "-O" not in os.environ.get("CFLAGS", ""):
             for extension in self.extensions:
                 extension.extra_compile_args.append("-O3")  # Debian's Python, say, has -O2
         super().build_extensions()

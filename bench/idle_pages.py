@@ -1,16 +1,17 @@
 """Thousands of idle websockets beside pages: how long do the pages of the same server take?
 
-    python bench/idle_pages.py [--connections 5000] [cherrypy] [gunicorn]
+    python bench/idle_pages.py [--connections 5000] [cherrypy] [gunicorn] [gevent]
 
-CherryPy with 10 threads, and one gunicorn worker with 4. Times pages before there is any
-websocket and with all of them open, has some echo, and ends the server by SIGTERM, until all
-have had their 1001. Opens the connections with plain sockets. Needs Linux (/proc).
+CherryPy with 10 threads, one gunicorn worker with 4, and gevent's WSGI server. Times pages before
+there is any websocket and with all of them open, has some echo, and ends the server by SIGTERM,
+until all have had their 1001. Opens the connections with plain sockets. Needs Linux (/proc).
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import importlib
 import os
 import re
 import signal
@@ -32,7 +33,8 @@ ECHO = b"\x81\x82\0\0\0\0hi"
 GUNICORN = ["-m", "gunicorn", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:0"]
 
 COMMANDS = {
-    "cherrypy": [__file__, "--serve"],
+    "cherrypy": [__file__, "--serve", "cherrypy"],
+    "gevent": [__file__, "--serve", "gevent"],
     "gunicorn": [*GUNICORN, "--backlog", "4096", "--chdir", str(HERE), "idle_pages:application"],
 }
 
@@ -86,6 +88,21 @@ def serve_cherrypy() -> None:
     cherrypy.quickstart(Root(), "/", {"/": {}})
 
 
+def serve_gevent() -> None:
+    """The third."""
+    import gevent
+
+    from ws4py.server.geventserver import WSGIServer
+
+    pages = importlib.import_module("idle_pages")  # this file, with its application
+    server = WSGIServer(("127.0.0.1", 0), pages.application, log=None)
+    gevent.signal_handler(signal.SIGTERM, server.stop)
+    server.start()
+    print(f"Listening at: http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
+    gevent.wait(timeout=10)  # stop() has told everybody, and waits for the answers
+
+
 def say_port() -> None:
     """In gunicorn's words."""
     import cherrypy
@@ -102,6 +119,17 @@ def open_websocket(port: int) -> socket.socket:
         answer += sock.recv(1000) or b"\r\n\r\n"
     assert answer.startswith(b"HTTP/1.1 101"), answer
     return sock
+
+
+def read_frame(sock: socket.socket) -> bytes:
+    """The next short frame that is no ping; pings are answered."""
+    while True:
+        frame = sock.recv(2, socket.MSG_WAITALL)
+        assert len(frame) == 2, "it has hung up"
+        frame += sock.recv(frame[1], socket.MSG_WAITALL)
+        if frame[0] != 0x89:
+            return frame
+        sock.sendall(bytes([0x8A, 0x80 | frame[1], 0, 0, 0, 0]) + frame[2:])
 
 
 def time_pages(port: int, count: int = 200) -> tuple[float, float]:
@@ -141,11 +169,11 @@ def measure(name: str, count: int) -> None:
     beside = time_pages(port)
     for peer in peers[:: max(1, count // 100)]:
         peer.sendall(ECHO)
-        assert peer.recv(100) == b"\x81\x02hi"
+        assert read_frame(peer) == b"\x81\x02hi"
     begun = time.perf_counter()
     server.send_signal(signal.SIGTERM)
     for peer in peers:
-        farewell = peer.recv(100)
+        farewell = read_frame(peer)
         assert farewell[2:4] == b"\x03\xe9", farewell
     told = time.perf_counter() - begun
     for peer in peers:
@@ -164,10 +192,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Pages beside idle websockets")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMMANDS)}")
     parser.add_argument("--connections", type=int, default=5000)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve_cherrypy()
+        {"cherrypy": serve_cherrypy, "gevent": serve_gevent}[options.serve]()
         return
     for name in options.names or COMMANDS:
         measure(name, options.connections)

@@ -57,7 +57,7 @@ def runtime() -> str | None:
 
 def build(folder: Path) -> None:
     """Compile everything that there is to compile, with the sanitizer."""
-    flags = "-fsanitize=address -fno-omit-frame-pointer -g"
+    flags = "-O1 -fsanitize=address -fno-omit-frame-pointer -g"
     env = {**os.environ, "WS4PY_BUILD": "yes", "CFLAGS": flags, "LDFLAGS": "-fsanitize=address"}
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     subprocess.run(command, cwd=folder, env=env, check=True)

@@ -46,6 +46,7 @@ class HookTask:
         self._hooks: dict[str, Callable[..., Any]] = {}
         self._calls: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._over = False
+        self._told = False  # closed() was called
         self._idle: asyncio.Future[None] | None = None
         for name in HOOKS:
             self._hooks[name] = getattr(ws, name)
@@ -81,12 +82,12 @@ class HookTask:
                 name, args = self._calls.popleft()
                 await self._run_hook(name, args)
         except asyncio.CancelledError:
-            logger.warning("a hook of %r was cancelled: closed() is not called", ws)
+            logger.warning("a hook of %r was cancelled", ws)
+            self._cancelled()
             raise
         finally:
             for name in (*HOOKS, "terminate"):
                 ws.__dict__.pop(name, None)
-            ws._begin_end()  # nothing new, unless it was cancelled
             ws._finish_end()
 
     async def _wait(self) -> None:
@@ -99,7 +100,22 @@ class HookTask:
         finally:
             self._idle = None
 
+    def _cancelled(self) -> None:
+        """Nothing can be waited for any more, but a plain ``closed()`` can still be called."""
+        info = self.ws._begin_end() or self.ws.close_info
+        if self._told or info is None:
+            return
+        closed = self._hooks["closed"]
+        if iscoroutinefunction(closed):
+            logger.warning("closed() of %r is not called: it would have to be waited for", self.ws)
+            return
+        try:
+            closed(info.code, info.reason)
+        except Exception:
+            logger.exception("error in %s.closed() of %r", type(self.ws).__name__, self.ws)
+
     async def _run_hook(self, name: str, args: tuple[Any, ...]) -> None:
+        self._told = name == "closed"
         try:
             result = self._hooks[name](*args)
             if isawaitable(result):

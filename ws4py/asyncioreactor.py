@@ -263,11 +263,10 @@ class StreamTransport(PolledTransport):
     __slots__ = ("_blocked", "_full", "_more", "loop", "stream_transport")
 
     def __init__(self, transport: asyncio.Transport, reactor: AsyncioReactor) -> None:
-        _SocketTransport.__init__(self, transport.get_extra_info("socket"), new_lock())
+        _SocketTransport.__init__(self, transport.get_extra_info("socket"), new_lock(), -1)
         self.is_secure = transport.get_extra_info("sslcontext") is not None
         self.stream_transport = transport
         self.loop = reactor.loop
-        self._fd = -1
         self._full = False
         self._more = b""  # received, and not given to the websocket yet
         self._blocked: list[threading.Event] = []  # threads that wait until the peer has read
@@ -322,6 +321,13 @@ class StreamTransport(PolledTransport):
 
     def _let_others(self) -> None:
         self.proceed()
+
+    def proceed(self) -> None:
+        """Whoever held the messages wants them again. Any thread."""
+        if self.reactor.in_thread():
+            PolledTransport.proceed(self)
+        else:  # the asyncio transport belongs to the loop's
+            self.reactor.call_soon(self._let_others)
 
     def eof_received(self) -> bool:
         """The peer will send no more; whether the transport has to stay open."""

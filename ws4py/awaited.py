@@ -253,7 +253,11 @@ class Awaited(WebSocket):
                 transport.on_room = self._wake_senders
             room = asyncio.get_running_loop().create_future()
             self._senders.append(room)
-            await room
+            try:
+                await room
+            finally:
+                if room in self._senders:  # cancelled: perhaps over and over, before there is room
+                    self._senders.remove(room)
 
     def _wake_senders(self) -> None:
         senders, self._senders = self._senders, []
@@ -295,14 +299,21 @@ class Awaited(WebSocket):
     def ping(self, message: str | bytes = b"") -> Awaitable[float]:  # type: ignore[override]
         """Send a ping; awaiting it waits for the pong and gives the seconds that it took.
 
-        Raises ``ConnectionClosed`` when the connection ends before.
+        Behind more than ``Config.high_water`` bytes it waits first, as ``send()`` does. Raises
+        ``ConnectionClosed`` when the connection ends before.
         """
         data = message.encode() if isinstance(message, str) else message
         data = data or os.urandom(4)
+        if self.stream.owed() > self.stream.high_water and self._may_wait():
+            return Later(functools.partial(self._ping_later, data))
         pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         super().ping(data)
         self._pings.append((data, self.stream.clock(), pong))
         return pong
+
+    async def _ping_later(self, data: bytes) -> float:
+        await self._room()
+        return await self.ping(data)
 
     def close(  # type: ignore[override]
         self, code: int | None = 1000, reason: str | bytes | None = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ws4py.asynchooks import hook_task
@@ -15,6 +16,7 @@ from ws4py.asyncioreactor import AsyncioReactor, reactor_of
 from ws4py.awaited import Awaited, HandledWebSocket
 from ws4py.manager import WebSocketManager
 from ws4py.messaging import Message
+from ws4py.transport import PolledTransport
 from ws4py.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -56,6 +58,26 @@ class LoopManager(WebSocketManager):
         """Serve this websocket, whose ``opened()`` is taken care of."""
         self.keep(hook_task(ws, self._reactor))
         super().adopt(ws)
+
+    def adopt_over(
+        self, transport: PolledTransport, ws: WebSocket, over: Callable[[], object]
+    ) -> asyncio.Task[None] | None:
+        """The same over a transport that there is already; its hooks' task, if it has one.
+
+        ``over`` is called when the connection is.
+        """
+        hooks = hook_task(ws, self._reactor)
+        self.keep(hooks)
+
+        def end(ws: WebSocket) -> None:
+            self._forget(ws)
+            over()
+
+        transport.on_end = end
+        ws.transport = transport
+        self._websockets[id(ws)] = ws
+        transport.start(ws)
+        return hooks
 
     def begun(self, ws: WebSocket) -> None:
         """``opened()`` was called: if it started a handler, keep an eye on it."""

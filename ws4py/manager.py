@@ -246,7 +246,10 @@ class WebSocketManager:
     def close_all(self, code: int = 1001, message: str = "Server is shutting down") -> None:
         """Begin to close every websocket; returns at once. See ``wait_closed``."""
         for ws in list(self._websockets.values()):
-            ws.close(code=code, reason=message)
+            try:
+                ws.close(code=code, reason=message)
+            except Exception:
+                logger.exception("error in close() of %r", ws)
 
     def shut_down(self, code: int, reason: str, patience: float = 1.0) -> None:
         """Close every websocket politely, wait for that, then stop; nothing if it does not run.

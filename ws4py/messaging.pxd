@@ -3,6 +3,8 @@ cimport cython
 
 from ws4py.protocol.wire cimport encode_frame
 
+cdef int OPCODE_TEXT, OPCODE_BINARY
+
 cdef class Message:
     cdef public int opcode
     cdef public object encoding

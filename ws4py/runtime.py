@@ -21,12 +21,6 @@ from ws4py.syscalls import READ_SIZE, patched
 
 __all__ = ["Alarm", "Runtime", "close_socket", "is_secure", "register", "runtime_of", "wait_ready"]
 
-#: Linux and BSD: this one call does not wait although the socket is a waiting one.
-DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
-#: Linux: what is given belongs to what follows.
-MORE: int = getattr(socket, "MSG_MORE", 0)
-
-
 class Alarm(Protocol):
     """What calls ``ring()`` and ``writable()`` of a channel: the part of a reactor that is needed.
 

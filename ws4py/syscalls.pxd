@@ -2,26 +2,33 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc cimport errno
+from libc.string cimport memcpy
 
 cdef extern from *:
     """
     #ifdef _WIN32
     #define WS4PY_DIRECT 0
     static Py_ssize_t ws4py_recv(int fd, char *out, Py_ssize_t size) { return -1; }
-    static Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size, int more) { return -1; }
+    static Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size) { return -1; }
+    struct iovec { void *iov_base; size_t iov_len; };
+    static Py_ssize_t ws4py_sendmsg(int fd, struct iovec *pieces, int count) { return -1; }
     #else
     #include <sys/types.h>
     #include <sys/socket.h>
+    #include <sys/uio.h>
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
     #define WS4PY_DIRECT 1
     #define ws4py_recv(fd, out, size) recv(fd, out, (size_t)(size), 0)
-    #ifndef MSG_MORE
-    #define MSG_MORE 0
-    #endif
-    #define ws4py_send(fd, data, size, more) \\
-        send(fd, data, (size_t)(size), MSG_NOSIGNAL | ((more) ? MSG_MORE : 0))
+    #define ws4py_send(fd, data, size) send(fd, data, (size_t)(size), MSG_NOSIGNAL | MSG_DONTWAIT)
+    static Py_ssize_t ws4py_sendmsg(int fd, struct iovec *pieces, int count)
+    {
+        struct msghdr message = {0};
+        message.msg_iov = pieces;
+        message.msg_iovlen = count;
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
     #endif
 
     #ifdef __linux__
@@ -45,7 +52,11 @@ cdef extern from *:
     int ws4py_event_fd(ws4py_event event) nogil
     int ws4py_epoll_wait(int epoll, ws4py_event *found, int size, int timeout) nogil
     Py_ssize_t ws4py_recv(int fd, char *out, Py_ssize_t size) nogil
-    Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size, int more) nogil
+    Py_ssize_t ws4py_send(int fd, const char *data, Py_ssize_t size) nogil
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    Py_ssize_t ws4py_sendmsg(int fd, iovec *pieces, int count) nogil
 
 cdef inline bint again(int error) except -1:
     """Whether the call only found nothing to do; raises OSError for any other failure."""
@@ -66,6 +77,19 @@ cdef inline bytes call_recv(int fd, bytearray buffer):
     again(errno.errno)
     return None
 
+# On the stack, of which each thread has its own: nobody has to make or to keep it.
+cdef inline bytes call_recv_waiting(int fd):
+    cdef char out[32768]
+    cdef Py_ssize_t got
+    cdef int error = 0
+    with nogil:
+        got = ws4py_recv(fd, out, 32768)
+        error = errno.errno
+    if got >= 0:
+        return PyBytes_FromStringAndSize(out, got)
+    again(error)
+    return None
+
 # The buffer's own bytes, which nobody else holds, are written to as C would.
 cdef inline Py_ssize_t fill_buffer(int fd, bytes data) except -2:
     cdef Py_ssize_t got = ws4py_recv(fd, <char *> data, len(data) - 1)
@@ -73,17 +97,60 @@ cdef inline Py_ssize_t fill_buffer(int fd, bytes data) except -2:
         again(errno.errno)
     return got
 
-cdef inline Py_ssize_t call_send(int fd, bytes data, bint more) except -1:
+cdef inline Py_ssize_t fill_behind(int fd, bytes data, Py_ssize_t filled) except -2:
+    # Much at a time, and nobody else's: the others may have the interpreter meanwhile.
+    cdef char *start = (<char *> data) + filled
+    cdef Py_ssize_t room = len(data) - filled
+    cdef Py_ssize_t got
+    cdef int error = 0
+    if room > 1 << 20:
+        room = 1 << 20
+    with nogil:
+        got = ws4py_recv(fd, start, room)
+        error = errno.errno
+    if got < 0:
+        again(error)
+    return got
+
+cdef inline put(bytes received, bytes data, Py_ssize_t filled):
+    memcpy((<char *> data) + filled, <const char *> received, len(received))
+
+cdef inline Py_ssize_t call_send(int fd, bytes data) except -1:
     cdef const char *start = data
     cdef Py_ssize_t size = len(data)
     cdef Py_ssize_t sent
     cdef int error = 0
     if size < 65536:
-        sent = ws4py_send(fd, start, size, more)
+        sent = ws4py_send(fd, start, size)
         error = errno.errno
     else:
         with nogil:
-            sent = ws4py_send(fd, start, size, more)
+            sent = ws4py_send(fd, start, size)
+            error = errno.errno
+    if sent >= 0:
+        return sent
+    again(error)
+    return 0
+
+cdef inline Py_ssize_t call_sendmsg(int fd, list pieces) except -1:
+    cdef iovec parts[64]
+    cdef int count = 0
+    cdef Py_ssize_t size = 0, sent
+    cdef int error = 0
+    cdef bytes piece
+    for piece in pieces:
+        if count == 64:
+            break
+        parts[count].iov_base = <char *> piece
+        parts[count].iov_len = len(piece)
+        size += len(piece)
+        count += 1
+    if size < 65536:
+        sent = ws4py_sendmsg(fd, parts, count)
+        error = errno.errno
+    else:
+        with nogil:
+            sent = ws4py_sendmsg(fd, parts, count)
             error = errno.errno
     if sent >= 0:
         return sent
@@ -130,6 +197,9 @@ cdef extern from "pythread.h":
 cdef bint COMPILED
 cdef bint PATCHED
 
+cpdef Py_ssize_t fill_rest(sock, int fd, bytes data, Py_ssize_t filled) except -2
 cpdef bytes read_some(sock, int fd, bytearray buffer)
-cpdef Py_ssize_t write_some(sock, int fd, data, bint more=*) except -1
+cpdef bytes wait_some(sock, int fd)
+cpdef Py_ssize_t write_pieces(int fd, list pieces) except -1
+cpdef Py_ssize_t write_some(sock, int fd, data) except -1
 cpdef unsigned long this_thread() noexcept

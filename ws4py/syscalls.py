@@ -7,19 +7,25 @@ module must never know what the bytes mean.
 
 from __future__ import annotations
 
+import socket
 import threading
 from types import BuiltinFunctionType
 from typing import Any
 
 __all__ = [
     "DIRECT_EPOLL",
+    "DIRECT_WRITE",
+    "DONTWAIT",
     "READ_SIZE",
     "ReadBuffer",
     "ReadyList",
+    "fill_rest",
     "new_buffer",
     "patched",
     "read_some",
     "this_thread",
+    "wait_some",
+    "write_pieces",
     "write_some",
 ]
 
@@ -28,6 +34,12 @@ COMPILED = not __file__.endswith((".py", ".pyc"))
 
 #: Whether a ``ReadyList`` works here.
 DIRECT_EPOLL = bool(COMPILED and direct_epoll)  # type: ignore[name-defined] # noqa: F821
+
+#: Whether ``write_pieces()`` works here.
+DIRECT_WRITE = bool(COMPILED and direct)  # type: ignore[name-defined] # noqa: F821
+
+#: Linux and BSD: this one call does not wait although the socket is a waiting one.
+DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 
 #: One read takes at most this much: enough for bulk, little enough to be fair to the others.
 READ_SIZE = 262144 if COMPILED else 65536
@@ -61,6 +73,21 @@ class ReadBuffer:
         return len(self.data)
 
 
+def fill_rest(sock: Any, fd: int, data: bytes, filled: int) -> int:
+    """Receive into what of ``data`` is not filled yet; returns as ``ReadBuffer.fill()`` does.
+
+    Compiled only: nobody but the caller may hold ``data``.
+    """
+    if direct:  # type: ignore[name-defined] # noqa: F821
+        return fill_behind(fd, data, filled)  # type: ignore[name-defined,no-any-return] # noqa: F821
+    try:
+        received: bytes = sock.recv(len(data) - filled)
+    except (BlockingIOError, InterruptedError):
+        return -1
+    put(received, data, filled)  # type: ignore[name-defined] # noqa: F821
+    return len(received)
+
+
 def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:
     """What has arrived; ``None`` when nothing has, ``b""`` at the end. Raises ``OSError``."""
     if COMPILED and direct:  # type: ignore[name-defined] # noqa: F821
@@ -72,18 +99,34 @@ def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:
     return data
 
 
-def write_some(sock: Any, fd: int, data: bytes | memoryview, more: bool = False) -> int:
+def wait_some(sock: Any, fd: int) -> bytes | None:
+    """What has arrived, as soon as something has; ``b""`` at the end. For a socket that waits.
+
+    ``None`` when a signal came instead. Raises ``OSError``.
+    """
+    if COMPILED and direct:  # type: ignore[name-defined] # noqa: F821
+        return call_recv_waiting(fd)  # type: ignore[name-defined,no-any-return] # noqa: F821
+    data: bytes = sock.recv(READ_SIZE)
+    return data
+
+
+def write_some(sock: Any, fd: int, data: bytes | memoryview) -> int:
     """How much of ``data`` the system has taken; 0 when it has no room. Raises ``OSError``.
 
-    ``more``: more follows at once, so that this need not be a packet of its own.
+    Does not wait, and where there is ``DONTWAIT`` not even for a socket that does.
     """
     if COMPILED and direct and type(data) is bytes:  # type: ignore[name-defined] # noqa: F821
-        return call_send(fd, data, more)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        return call_send(fd, data)  # type: ignore[name-defined,no-any-return] # noqa: F821
     try:
-        sent: int = sock.send(data)
+        sent: int = sock.send(data, DONTWAIT)
     except (BlockingIOError, InterruptedError):
         return 0
     return sent
+
+
+def write_pieces(fd: int, pieces: list[bytes]) -> int:
+    """The same for several pieces, one behind the other: 64 at most. Where ``DIRECT_WRITE``."""
+    return call_sendmsg(fd, pieces)  # type: ignore[name-defined,no-any-return] # noqa: F821
 
 
 class ReadyList:

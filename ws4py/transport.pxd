@@ -4,7 +4,11 @@ cimport cython
 from ws4py.lock cimport Lock
 from ws4py.protocol.connection cimport Connection
 from ws4py.reactor cimport Channel, Reactor
-from ws4py.syscalls cimport ReadBuffer, write_some
+from ws4py.syscalls cimport ReadBuffer, fill_rest, wait_some, write_pieces, write_some
+
+cdef object CLOSED
+cdef Py_ssize_t CORK_SIZE
+cdef int READ, WRITE
 
 cdef class Driven:
     cdef public object stream
@@ -26,22 +30,31 @@ cdef class Transport(Channel):
 
 cdef class _SocketTransport(Transport):
     cdef public bint _eof_sent
+    cdef public int _fd
+    cdef public bint _gathers
     cdef public object _rest
     cdef public object sock
     cdef public Driven ws
 
-    @cython.locals(stream=Connection, sent=Py_ssize_t)
+    cpdef Py_ssize_t _receive_body(self, Connection stream, bytes body) except? -1
+    @cython.locals(stream=Connection, sent=Py_ssize_t, pieces=list)
     cpdef bint _write(self, Driven ws) except -1
-    cpdef Py_ssize_t _offer(self, Driven ws, data, bint more) except -1
-    cpdef Py_ssize_t _send(self, data, bint more) except -1
+    cpdef Py_ssize_t _offer(self, Driven ws, data) except? -1
+    @cython.locals(index=Py_ssize_t, piece=bytes)
+    cpdef bint _all_taken(self, Connection stream, list pieces, Py_ssize_t sent) except -1
+    cpdef _keep(self, Connection stream, data, Py_ssize_t sent)
+    cpdef Py_ssize_t _send(self, data) except -1
     cpdef _broken(self, Driven ws)
     cpdef _half_close(self)
 
 cdef class BlockingTransport(_SocketTransport):
+    @cython.locals(size=Py_ssize_t, data=bytes, body=bytes)
     cpdef bint receive(self, Driven ws, timeout=*) except -1
+    cdef bint _waits_for_more(self) except -1
+    cpdef _received(self)
+    cpdef bytes _next_data(self, timeout)
 
     cdef public bint _closed
-    cdef public int _fd
     cdef public bint _fresh
     cdef public bint _greedy
     cdef public object _held
@@ -68,7 +81,6 @@ cdef class PolledTransport(_SocketTransport):
     cdef public bint _delivering
     cdef public bint _dirty
     cdef public bint _ending
-    cdef public int _fd
     cdef public int _interest
     cdef public bint _paused
     cdef public bint _tls_wants_write
@@ -77,7 +89,7 @@ cdef class PolledTransport(_SocketTransport):
 
     @cython.locals(stream=Connection)
     cpdef flush(self, Driven ws, bint now=*)
-    @cython.locals(ws=Driven, stream=Connection, buffer=ReadBuffer, size=Py_ssize_t)
+    @cython.locals(ws=Driven, stream=Connection, buffer=ReadBuffer, size=Py_ssize_t, body=bytes)
     cpdef bint _read(self) except -1
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)

@@ -21,8 +21,17 @@ from typing import Any, Protocol
 from ws4py.lock import new_lock
 from ws4py.protocol.connection import CLOSED, Connection
 from ws4py.reactor import READ, WRITE, Channel, Reactor
-from ws4py.runtime import DONTWAIT, MORE, close_socket, is_secure, runtime_of, wait_ready
-from ws4py.syscalls import READ_SIZE, ReadBuffer, write_some
+from ws4py.runtime import close_socket, is_secure, runtime_of, wait_ready
+from ws4py.syscalls import (
+    DIRECT_WRITE,
+    DONTWAIT,
+    READ_SIZE,
+    ReadBuffer,
+    fill_rest,
+    wait_some,
+    write_pieces,
+    write_some,
+)
 
 __all__ = [
     "BlockingTransport",
@@ -30,6 +39,7 @@ __all__ = [
     "Transport",
     "close_socket",
     "drive_handshake",
+    "feed_handshake",
     "is_secure",
     "wait_ready",
 ]
@@ -119,7 +129,7 @@ class Transport(Channel):
         return False
 
     def proceed(self) -> None:
-        """Whoever held the stream wants its messages again. The driving thread."""
+        """Whoever held the stream wants its messages again. Any thread."""
 
     def write_dirty(self) -> None:
         """The hook has returned: write what it sent. For transports on a reactor."""
@@ -149,44 +159,77 @@ def cut(sock: Any) -> None:
 class _SocketTransport(Transport):
     """What both transports share: the socket and the output that it has not taken yet."""
 
-    __slots__ = ("_eof_sent", "_rest", "sock", "ws")
+    __slots__ = ("_eof_sent", "_fd", "_gathers", "_rest", "sock", "ws")
 
-    def __init__(self, sock: Any, lock: Any) -> None:
+    def __init__(self, sock: Any, lock: Any, fd: int) -> None:
+        """``fd``: the descriptor for calls past the socket object; -1 if there is none."""
         super().__init__(lock, is_secure(sock))
         self.sock = sock
+        self._fd = fd
+        self._gathers = DIRECT_WRITE and fd >= 0 and not self.is_secure
         self.ws: Driven | None = None
         self._rest: memoryview | None = None
         self._eof_sent = False
+
+    def _receive_body(self, stream: Connection, body: bytes) -> int:
+        """Receive straight into a large payload; as ``ReadBuffer.fill()``."""
+        size = fill_rest(self.sock, self._fd, body, stream.body_size())
+        if size > 0:
+            with self.lock:
+                stream.receive_body(body, size)
+        return size
 
     def _write(self, ws: Driven) -> bool:
         """Offer all that is owed to the socket once; whether nothing is left. Lock held."""
         stream = ws.stream
         while True:
+            if self._rest is None and self._gathers and stream.is_scattered():
+                pieces = stream.pieces_to_send()
+                sent = self._offer(ws, pieces)
+                if sent >= 0 and not self._all_taken(stream, pieces, sent):
+                    return False
+                continue
             data: bytes | memoryview = self._rest or stream.data_to_send()
             if not data:
                 return True
-            sent = self._offer(ws, data, stream.queued() > 0)
-            if sent < len(data):
-                self._rest = memoryview(data)[sent:]
-                stream.unsent = len(self._rest)
+            sent = self._offer(ws, data)
+            if 0 <= sent < len(data):
+                self._keep(stream, data, sent)
                 return False
             self._rest = None
             stream.unsent = 0
 
-    def _offer(self, ws: Driven, data: bytes | memoryview, more: bool) -> int:
-        """Send without waiting; how much was taken. A broken connection takes all."""
+    def _offer(self, ws: Driven, data: Any) -> int:
+        """Send bytes, or a list of them, without waiting; how much was taken.
+
+        -1: the connection is broken, and all that is sent is gone.
+        """
         try:
-            return self._send(data, more)
+            return write_pieces(self._fd, data) if type(data) is list else self._send(data)
         except _AGAIN:
             return 0
         except OSError as exc:
             # What it still has to say is read first; the end of it tells the hooks.
             ws.stream.error = ws.stream.error or exc
             self._broken(ws)
-            return len(data)
+            return -1
 
-    def _send(self, data: bytes | memoryview, more: bool) -> int:
-        """``more``: more follows at once, so that this need not be a packet of its own."""
+    def _all_taken(self, stream: Connection, pieces: list[bytes], sent: int) -> bool:
+        """Whether the system took all the pieces; what it did not take is kept."""
+        for index, piece in enumerate(pieces):
+            if sent < len(piece):
+                self._keep(stream, piece, sent)
+                stream.take_back(pieces[index + 1 :])
+                return False
+            sent -= len(piece)
+        return True
+
+    def _keep(self, stream: Connection, data: bytes | memoryview, sent: int) -> None:
+        """The system has no room for the rest of this."""
+        self._rest = memoryview(data)[sent:]
+        stream.unsent = len(self._rest)
+
+    def _send(self, data: bytes | memoryview) -> int:
         raise NotImplementedError
 
     def _broken(self, ws: Driven) -> None:
@@ -212,7 +255,6 @@ class BlockingTransport(_SocketTransport):
 
     __slots__ = (
         "_closed",
-        "_fd",
         "_fresh",
         "_greedy",
         "_held",
@@ -231,9 +273,8 @@ class BlockingTransport(_SocketTransport):
 
     def __init__(self, sock: Any) -> None:
         runtime = self._runtime = runtime_of(sock)
-        super().__init__(sock, runtime.new_lock())
         self._real = runtime.is_socket(sock)
-        self._fd = sock.fileno() if self._real else -1
+        super().__init__(sock, runtime.new_lock(), sock.fileno() if self._real else -1)
         self._closed = False
         self._fresh = True
         self._reader: object = None
@@ -275,17 +316,29 @@ class BlockingTransport(_SocketTransport):
         with self.lock:
             self._receiving = not self._closed
         error: OSError | None = None
+        size = -1
         try:
-            data = self._next_data(timeout)
+            body = ws.stream.body() if timeout is None and self._waits_for_more() else None
+            if body is None:
+                data = self._next_data(timeout)
+            else:
+                size = self._receive_body(ws.stream, body)
+                data = b"" if size == 0 else None
         except OSError as exc:
             data, error = b"", exc
         finally:
             self._received()
-        if data:
+        if size > 0:
+            ws._data_received(b"", 0)
+        elif data:
             ws._data_received(data)
         elif data is not None:
             ws.eof_received(None if self._closed else error)
         return ws.stream.state is not CLOSED and not self._closed
+
+    def _waits_for_more(self) -> bool:
+        """Whether the next call on the socket is one that waits until something has come."""
+        return self._waits and self._real and self._receiving and not self._held
 
     def _received(self) -> None:
         with self.lock:
@@ -312,8 +365,7 @@ class BlockingTransport(_SocketTransport):
         if self._waits:
             if timeout is not None and not self._runtime.wait_ready(self.sock, READ, timeout):
                 return None
-            received: bytes = self.sock.recv(READ_SIZE)
-            return received
+            return wait_some(self.sock, self._fd) if self._real else self._recv()
         end = None if timeout is None else time.monotonic() + timeout
         waited = False
         while True:
@@ -325,6 +377,11 @@ class BlockingTransport(_SocketTransport):
             left = None if end is None else max(0.0, end - time.monotonic())
             if not self._runtime.wait_ready(self.sock, events, left):
                 return None
+
+    def _recv(self) -> bytes:
+        """From what only looks like a socket."""
+        data: bytes = self.sock.recv(READ_SIZE)
+        return data
 
     def _read(self) -> tuple[bytes | None, int]:
         """What has arrived; ``None`` when nothing has, with what has to be waited for."""
@@ -378,18 +435,16 @@ class BlockingTransport(_SocketTransport):
         ):
             self._runtime.alarm().set_alarm(self, stream.deadline)
 
-    def _send(self, data: bytes | memoryview, more: bool) -> int:
+    def _send(self, data: bytes | memoryview) -> int:
         if not self._real:
             self.sock.sendall(data)
             return len(data)
         if self.is_secure:
             sent: int = self.sock.send(data)
             return sent
-        if not self._waits:
-            return write_some(self.sock, self._fd, data, more)
-        if not DONTWAIT:
+        if self._waits and not DONTWAIT:
             return self._send_windows(data)
-        return int(self.sock.send(data, DONTWAIT | MORE if more else DONTWAIT))
+        return write_some(self.sock, self._fd, data)
 
     def _send_windows(self, data: bytes | memoryview) -> int:
         """Where a single call cannot be made non-blocking: ask for room first, send a little."""
@@ -544,7 +599,6 @@ class PolledTransport(_SocketTransport):
         "_delivering",
         "_dirty",
         "_ending",
-        "_fd",
         "_interest",
         "_paused",
         "_tls_wants_write",
@@ -553,9 +607,8 @@ class PolledTransport(_SocketTransport):
     )
 
     def __init__(self, sock: socket.socket, reactor: SocketReactor) -> None:
-        super().__init__(sock, new_lock())
+        super().__init__(sock, new_lock(), sock.fileno())
         sock.setblocking(False)
-        self._fd = sock.fileno()
         self._begin(reactor)
 
     def _begin(self, reactor: SocketReactor) -> None:
@@ -627,11 +680,14 @@ class PolledTransport(_SocketTransport):
         error: OSError | None = None
         buffer = self.reactor.buffer
         data = buffer.data
+        body = None if self.is_secure else stream.body()
         try:
             if self.is_secure:
                 received = self._receive_tls()
                 size = -1 if received is None else len(received)
                 data = received or b""
+            elif body is not None:
+                size = self._receive_body(stream, body)
             else:
                 size = buffer.fill(self.sock, self._fd)
                 data = buffer.data
@@ -640,6 +696,8 @@ class PolledTransport(_SocketTransport):
         if size < 0:
             return False
         if size:
+            if body is not None:
+                data, size = b"", 0  # it is where it belongs
             self._delivering = True
             try:
                 ws._data_received(data, size)
@@ -740,10 +798,10 @@ class PolledTransport(_SocketTransport):
         if tell is not None:
             self.reactor.call_soon(tell)
 
-    def _send(self, data: bytes | memoryview, more: bool) -> int:
+    def _send(self, data: bytes | memoryview) -> int:
         if self.is_secure:
             return int(self.sock.send(data))
-        return write_some(self.sock, self._fd, data, more)
+        return write_some(self.sock, self._fd, data)
 
     def _broken(self, ws: Driven) -> None:
         # Reading will find the same end; if reading was paused, nobody would look.
@@ -871,13 +929,18 @@ def drive_handshake(
             continue
         sock.settimeout(left)
         try:
-            data = sock.recv(READ_SIZE)
+            feed_handshake(sock, handshake)
         except TimeoutError:
             handshake.tick()
-            continue
-        except (ssl.SSLEOFError, ConnectionResetError):
-            data = b""  # what came before may explain it
-        if data:
-            handshake.receive_data(data)
-        else:
-            handshake.receive_eof()
+
+
+def feed_handshake(sock: Any, handshake: Handshake) -> None:
+    """Read once for a handshake. Raises what the socket raises, but for a reset: that is an end."""
+    try:
+        data = sock.recv(READ_SIZE)
+    except (ssl.SSLEOFError, ConnectionResetError):
+        data = b""  # what came before may explain it
+    if data:
+        handshake.receive_data(data)
+    else:
+        handshake.receive_eof()

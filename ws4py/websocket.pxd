@@ -6,6 +6,8 @@ from ws4py.messaging cimport BinaryMessage, Message, TextMessage
 from ws4py.protocol.connection cimport Connection
 from ws4py.transport cimport Driven, Transport
 
+cdef object CLOSED, OPEN
+
 cdef class Endpoint(Driven):
     cdef public Transport _transport
     cdef public object client_terminated

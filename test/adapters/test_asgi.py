@@ -261,6 +261,30 @@ async def test_a_handler_that_does_not_listen_is_told_no_more():
     await call.end()
 
 
+def test_another_thread_may_close_while_the_handler_does_not_listen():
+    async def main():
+        handlers = []
+
+        async def handler(ws):
+            handlers.append(ws)
+            await ws.wait_closed()
+
+        call = Call(WebSocketASGIApplication(handler, config=DEFAULT.replace(receive_queue=1)))
+        await call.accepted()
+        for number in range(6):
+            call.tell("receive", text=str(number))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert handlers[0].stream.held
+        await asyncio.to_thread(handlers[0].close, 4000)
+        assert (await call.hear())["code"] == 4000
+        call.tell("disconnect", code=4000)
+        await call.end()
+
+    # Which objects to calls from a wrong thread.
+    asyncio.run(main(), debug=True)
+
+
 @run
 async def test_a_sender_waits_for_a_slow_peer():
     config = DEFAULT.replace(high_water=1000)

@@ -450,3 +450,46 @@ def test_a_class_may_have_both_faces(run):
         assert await ws.recv() == "hello"
 
     run(talk(Chatty, talker))
+
+
+def test_senders_that_give_up_leave_nothing(run):
+    async def main():
+        config = PLAIN.replace(high_water=65536)
+        async with serve(idle, config=config) as server:
+            peer = await raw_peer(server, receive_buffer=16384)
+            (ws,) = server.connections
+            while ws.stream.owed() <= 65536:
+                ws.push(bytes(65536))
+            for _ in range(20):
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(ws.send("more"), 0.001)
+            assert ws._senders == []
+            peer.close()
+
+    run(main())
+
+
+def test_a_ping_waits_for_room_as_a_message_does(run):
+    async def main():
+        config = PLAIN.replace(high_water=65536)
+        async with serve(idle, config=config) as server:
+            peer = await raw_peer(server, receive_buffer=16384)
+            (ws,) = server.connections
+            while ws.stream.owed() <= 65536:
+                ws.push(bytes(65536))
+            ping = asyncio.ensure_future(ws.ping(b"at last"))
+            await asyncio.sleep(0)
+            assert not ping.done()
+            assert not ws.stream.close_info
+
+            def read_on():
+                while (frame := peer.read_frame()).opcode != PING:
+                    pass
+                peer.pong(frame.payload)
+                return frame.payload
+
+            assert await in_thread(read_on) == b"at last"
+            assert await asyncio.wait_for(ping, 10) > 0
+            peer.close()
+
+    run(main())

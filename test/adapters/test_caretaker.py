@@ -47,6 +47,34 @@ def test_what_is_handed_over_lives_on_the_thread_of_the_manager(manager):
         assert ws.log.threads() == {manager._thread.ident}
 
 
+def test_a_close_that_raises_keeps_nobody_from_being_told(manager, caplog):
+    def fail(ws, code=1000, reason=""):
+        raise KeyError("a bug")
+
+    caretaker = Caretaker(manager)
+    for driven in ("handed over", "staying"):
+        broken, silent = pair(echo(close=fail))
+        other, peer = pair(echo())
+        with silent, peer:
+            for ws in (broken, other):
+                if driven == "handed over":
+                    caretaker.hand_over(ws)
+                else:
+                    threading.Thread(target=caretaker.stay, args=(ws,)).start()
+            assert ask(peer) == ask(silent) == "ping?"
+            stopping = threading.Thread(target=caretaker.shut_down)
+            stopping.start()
+            assert read_close_code(peer) == 1001
+            peer.close_frame(1001)
+            broken.close_connection()
+            stopping.join(5)
+            assert not stopping.is_alive()
+            other.log.wait("closed")
+            broken.log.wait("closed")
+        caretaker._stopped = False
+    assert caplog.text.count("error in close()") == 2
+
+
 def test_shutting_down_tells_those_that_stay_and_those_that_were_handed_over(manager):
     handler = echo()
     caretaker = Caretaker(manager)

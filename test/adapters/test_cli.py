@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -234,8 +235,10 @@ def test_serve_runs_a_class_of_the_current_directory_on_any_backend(backend, sta
     with talk(found[1]) as client:
         client.send("still there")
         assert client.next() == "STILL THERE"
+        begun = time.monotonic()
         program.process.send_signal(signal.SIGTERM)
         assert client.ended.get(timeout=10)[0] == 1001
+        assert time.monotonic() - begun < 2  # hundredths, but wsgiref looks twice a second
     assert program.wait() == 0
 
 

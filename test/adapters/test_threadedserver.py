@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
 import socket
 import ssl
@@ -20,7 +21,7 @@ from waiting import TIMEOUT, wait_for
 
 from ws4py.protocol.config import Config
 from ws4py.protocol.handshake import Request, Response
-from ws4py.server import managedserver, opening, threadedserver
+from ws4py.server import blockingopening, managedserver, opening, threadedserver
 from ws4py.server.threadedserver import WebSocketServer
 from ws4py.websocket import EchoWebSocket, WebSocket
 
@@ -287,7 +288,7 @@ def test_a_handler_that_cannot_be_made_is_answered_with_500(
 def test_whoever_does_not_hang_up_after_a_refusal_is_hung_up_on(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (opening, threadedserver):
+    for module in (opening, blockingopening):
         monkeypatch.setattr(module, "FAREWELL", 0.1)
     with (
         kind.WebSocketServer(EchoWebSocket, config=QUICK) as server,
@@ -552,6 +553,28 @@ def test_ctrl_c_is_an_orderly_end(kind: Any) -> None:
     assert finished(client)
     assert frames[0].close_code == 1001
     server.close()
+
+
+def test_a_connection_is_listed_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``broadcast()`` in ``opened()``, or by whoever was told by it, leaves nobody out."""
+    listed = queue.Queue[bool]()
+    told = threading.Event()
+
+    class Handler(WebSocket):
+        def opened(self) -> None:
+            listed.put(self in list(server))
+            told.set()
+
+    start = threadedserver._Connection.start
+
+    def start_slowly(self: Any) -> None:
+        start(self)
+        told.wait(TIMEOUT)  # the new thread is quicker than the one that has started it
+
+    monkeypatch.setattr(threadedserver._Connection, "start", start_slowly)
+    with WebSocketServer(Handler) as server, RawClient.connect(server.port) as peer:
+        peer.handshake()
+        assert listed.get(timeout=TIMEOUT)
 
 
 def test_a_hook_that_never_returns_does_not_keep_close_for_ever(

@@ -98,6 +98,43 @@ class TestServer:
             peer.handshake("/ws")
             assert ask(peer) == "ping?"
 
+    def test_one_that_has_gone_already_is_no_error(self, serve, caplog, monkeypatch):
+        """Reset behind its request: the socket has no peer any more."""
+        handler = echo()
+        port = serve([("/ws", WebSocketHandler, {"handler_cls": handler})])
+        prepared = threading.Event()
+
+        def wait_for_reset(self):
+            prepared.wait(TIMEOUT)
+
+        monkeypatch.setattr(WebSocketHandler, "prepare", wait_for_reset)
+        with RawClient.connect(port) as peer:
+            peer.send(peer.request("/ws"))
+            peer.reset()
+        prepared.set()
+        with RawClient.connect(port) as peer:
+            peer.handshake("/ws")
+            assert ask(peer) == "ping?"
+        assert "Traceback" not in caplog.text
+
+    def test_no_more_is_taken_from_its_stream_than_a_chunk(self, serve, monkeypatch):
+        taken = []
+        take_over = tornadoserver.take_over
+
+        def take_slowly(stream):
+            # As fast a peer as can be: there is always more to read.
+            stream.read_from_fd = lambda buffer: len(buffer)
+            taken.append(len(take_over(stream)))
+            return b""
+
+        monkeypatch.setattr(tornadoserver, "take_over", take_slowly)
+        port = serve([("/ws", WebSocketHandler, {"handler_cls": EchoWebSocket})])
+        with RawClient.connect(port) as peer:
+            peer.handshake("/ws")
+            assert ask(peer) == "ping?"
+        assert taken
+        assert taken[0] <= 1 << 17
+
     def test_a_coroutine_function_may_be_the_handler(self, serve):
         async def handler(ws):
             async for message in ws:

@@ -11,13 +11,17 @@ import threading
 import pytest
 from broken import BROKEN
 from conversation import Background, ask, read_close_code, read_message, read_text, say_goodbye
+from hooks import recorded
 from rawpeer import BINARY, PING, TEXT, RawClient, make_frame
 from waiting import TIMEOUT, wait_for
 
 uvicorn = pytest.importorskip("uvicorn")
 
 from ws4py.cli.asgi import PROTOCOL, _Server  # noqa: E402
+from ws4py.protocol.config import DEFAULT, Compression  # noqa: E402
+from ws4py.server.asgi import WebSocketASGIApplication  # noqa: E402
 from ws4py.server.uvicornprotocol import ClientDisconnected  # noqa: E402
+from ws4py.websocket import EchoWebSocket, WebSocket  # noqa: E402
 
 KEY = b"\x01\x02\x03\x04"
 DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate"}
@@ -288,6 +292,29 @@ class TestOpening:
         assert heard.get(timeout=5)["code"] == 1006
         assert isinstance(heard.get(timeout=5), ClientDisconnected)
 
+    def test_whoever_floods_before_the_answer(self, host, caplog):
+        """It is refused, and the application learns that in the words of ASGI."""
+        heard = queue.Queue()
+        asked = threading.Event()
+
+        async def app(scope, receive, send):
+            await receive()
+            asked.set()
+            heard.put((await receive())["type"])
+            try:
+                await send({"type": "websocket.accept"})
+            except OSError as exc:
+                heard.put(exc)
+
+        with host(app).connect() as peer:
+            peer.send(peer.request())
+            assert asked.wait(TIMEOUT)
+            with contextlib.suppress(OSError):
+                peer.send(bytes(3 << 20))
+            assert heard.get(timeout=5) == "websocket.disconnect"
+            assert isinstance(heard.get(timeout=5), ClientDisconnected)
+        assert "Exception" not in caplog.text
+
 
 class TestTheEnd:
     def test_the_peers_code_reaches_the_application(self, host, way):
@@ -366,15 +393,148 @@ class TestTheEnd:
             stopping.result()
 
 
+class TestOurApplication:
+    """It needs no ASGI in between."""
+
+    def test_it_takes_the_connection_over(self, host, way):
+        handler = recorded(EchoWebSocket)
+        config = DEFAULT.replace(compression=Compression(threshold=0), max_message_size=100)
+        ours = WebSocketASGIApplication(handler, protocols=["chat"], config=config)
+        heard = queue.Queue()
+
+        async def outer(scope, receive, send):
+            """What lies in between, such as a middleware."""
+
+            async def sending(event):
+                heard.put(event["type"])
+                await send({**event, "headers": [*event["headers"], (b"x-outer", b"1")]})
+
+            await ours(scope, receive, sending)
+            heard.put(await receive())
+
+        running = host(outer, ws_per_message_deflate=False, ws_max_size=10, **way)
+        headers = {**DEFLATE, "Sec-WebSocket-Protocol": "chat"}
+        with running.peer("/", headers) as peer:
+            assert "permessage-deflate" in peer.head.headers["sec-websocket-extensions"]
+            assert peer.head.headers["sec-websocket-protocol"] == "chat"
+            assert peer.head.headers["x-outer"] == "1"
+            ws = handler.next()
+            assert ws.peer_address == peer.sock.getsockname()
+            assert ws.sock.fileno() >= 0
+            assert list(ours) == [ws]
+            ws.ping("how far?")
+            peer.pong(peer.read_frame().payload)
+            ws.log.wait("ponged")
+            assert ws.latency is not None
+            peer.binary(bytes(101))
+            assert read_close_code(peer) == 1009
+        assert ws.log.wait("closed")[0] == 1006
+        assert heard.get(timeout=5) == "websocket.accept"
+        assert heard.get(timeout=5)["code"] == 1006
+        wait_for(lambda: len(ours) == 0)
+
+    def test_a_coroutine_is_waited_for(self, host, way):
+        ended = threading.Event()
+
+        async def handler(ws):
+            async for message in ws:
+                await ws.send(message.upper())
+            await asyncio.sleep(0.01)
+            ended.set()
+
+        ours = WebSocketASGIApplication(handler)
+        returned = threading.Event()
+
+        async def outer(scope, receive, send):
+            await ours(scope, receive, send)
+            assert ended.is_set()
+            returned.set()
+
+        with host(outer, **way).peer() as peer:
+            assert ask(peer, "hello") == "HELLO"
+            say_goodbye(peer)
+        assert returned.wait(TIMEOUT)
+
+    def test_another_thread_may_close_while_the_handler_does_not_listen(self, host):
+        handlers, threads = queue.Queue(), []
+
+        async def handler(ws):
+            handlers.put(ws)
+            await ws.wait_closed()
+
+        config = DEFAULT.replace(receive_queue=1)
+        ours = WebSocketASGIApplication(handler, config=config)
+        with host(ours, loop="asyncio").peer() as peer:
+            ws = handlers.get(timeout=5)
+            loops_own = ws.transport.stream_transport
+            resume = loops_own.resume_reading
+
+            def resume_reading():
+                threads.append(threading.get_ident())
+                resume()
+
+            loops_own.resume_reading = resume_reading
+            peer.text("one")
+            peer.text("two")
+            wait_for(lambda: ws.stream.held and not loops_own.is_reading())
+            ws.close(4000)
+            assert read_close_code(peer) == 4000
+            peer.close_frame(4000)
+            peer.expect_eof()
+        assert threads
+        assert threading.get_ident() not in threads
+
+    @pytest.mark.parametrize("coroutines", [False, True])
+    def test_it_is_cut_when_uvicorn_loses_its_patience(self, host, way, coroutines):
+        ended = queue.Queue()
+
+        class Handler(WebSocket):
+            def closed(self, code, reason=None):
+                ended.put(code)
+
+        class Slow(Handler):
+            async def opened(self):
+                await asyncio.sleep(0)
+
+        ours = WebSocketASGIApplication(Slow if coroutines else Handler)
+        running = host(ours, timeout_graceful_shutdown=1, **way)
+        with running.peer() as peer:
+            wait_for(lambda: len(ours) == 1)
+            running.stop()
+            assert read_close_code(peer) == 1012
+            peer.expect_eof()
+        assert ended.get(timeout=5) == 1006
+
+    def test_whoever_leaves_before_the_answer(self, host):
+        handler = recorded(WebSocket)
+        go, asked = threading.Event(), threading.Event()
+        ours = WebSocketASGIApplication(handler)
+
+        async def outer(scope, receive, send):
+            async def sending(event):
+                asked.set()
+                await asyncio.to_thread(go.wait, TIMEOUT)
+                await send(event)
+
+            await ours(scope, receive, sending)
+
+        running = host(outer)
+        with running.connect() as peer:
+            peer.send(peer.request())
+            assert asked.wait(TIMEOUT)
+        wait_for(lambda: not running.server.server_state.connections)
+        go.set()
+        wait_for(lambda: not running.server.server_state.tasks)
+        assert handler.made.get(timeout=5).log.names == []
+        assert len(ours) == 0
+
+
 class TestFrameworks:
     def test_starlette(self, host, way):
         pytest.importorskip("starlette")
         from starlette.applications import Starlette
         from starlette.routing import Mount, WebSocketRoute
         from starlette.websockets import WebSocketDisconnect
-
-        from ws4py.server.asgi import WebSocketASGIApplication
-        from ws4py.websocket import EchoWebSocket
 
         ended = queue.Queue()
 

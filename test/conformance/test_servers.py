@@ -40,7 +40,7 @@ from rawpeer import (
     close_payload,
     make_frame,
 )
-from waiting import wait_for
+from waiting import TIMEOUT, wait_for
 
 from ws4py.exc import ConnectionClosed, ConnectionTimeout
 from ws4py.messaging import BinaryMessage, TextMessage
@@ -49,6 +49,8 @@ from ws4py.protocol.handshake import Response
 from ws4py.websocket import EchoWebSocket, WebSocket
 
 KEY = b"\x01\x02\x03\x04"
+#: Before the opening handshake of somebody else has taken too long.
+SOON = QUICK.open_timeout - 1
 KEEPALIVE = QUICK.replace(ping_interval=0.15, ping_timeout=0.15)
 
 
@@ -352,7 +354,7 @@ class TestPings:
 
         served = serve(Handler)
         with served.peer() as peer:
-            assert peer.read_frame(2).opcode == PING
+            assert peer.read_frame(4).opcode == PING
 
 
 # -- the end -------------------------------------------------------------------------------
@@ -525,7 +527,7 @@ class TestClosing:
             ws = handler.next()
             ws.close(1000)
             assert peer.read_close().close_code == 1000
-            peer.expect_eof(2)
+            peer.expect_eof(4)
         code, reason = ws.log.wait("closed")
         assert code == 1006
         assert "0.2 s" in reason
@@ -545,7 +547,7 @@ class TestClosing:
                         peer.text("and another thing")
 
             talker = Background(talk)
-            assert ws.log.wait("closed", timeout=3)[0] == 1006
+            assert ws.log.wait("closed", timeout=TIMEOUT)[0] == 1006
             pause.set()
             talker.result()
 
@@ -951,7 +953,7 @@ class TestBrokenRules:
             peer.binary(bytes(1000))
             assert read_message(peer) == (BINARY, bytes(1000))
             peer.send(masked(BINARY, b"", length=1001))
-            assert read_close_code(peer, 2) == 1009
+            assert read_close_code(peer, 4) == 1009
 
     def test_fragments_over_the_limit_are_refused(self, serve):
         served = serve(echo(), config=QUICK.replace(max_message_size=1000))
@@ -970,7 +972,7 @@ class TestBrokenRules:
         served = serve(echo())
         with served.peer() as silent, served.peer() as other:
             silent.send(masked(BINARY, b"", length=16 << 20))
-            assert ask(other, timeout=1) == "ping?"
+            assert ask(other, timeout=SOON) == "ping?"
 
 
 # -- compression ---------------------------------------------------------------------------
@@ -1105,7 +1107,7 @@ class TestPressure:
             flooding = Background(flood)
             wait_for(lambda: ws.buffered_amount > 0 or not flooding.running)
             for _ in range(20):
-                assert ask(fast, timeout=1) == "ping?"
+                assert ask(fast) == "ping?"
             assert ws.buffered_amount <= 65536 + 2 * (block + 16)
             for n in range(count):
                 assert read_message(slow) == (BINARY, bytes([n]) * block)
@@ -1119,8 +1121,8 @@ class TestPressure:
             ws = handler.next()
             with pytest.raises(RuntimeError):
                 send_for_ever(ws, bytes(65536))
-            assert ask(fast, timeout=1) == "ping?"
-            code, reason = ws.log.wait("closed", timeout=3)
+            assert ask(fast) == "ping?"
+            code, reason = ws.log.wait("closed", timeout=TIMEOUT)
             assert code == 1006
             assert "does not read" in reason
             assert ws.close_info.sent[0] == 1013
@@ -1137,7 +1139,7 @@ class TestPressure:
             for n in range(count):
                 ws.send(n.to_bytes(2, "big") + bytes(65536), True)
             assert 65536 < ws.buffered_amount <= 3 * 65536
-            assert ask(fast, timeout=1) == "ping?"
+            assert ask(fast) == "ping?"
             got = [read_message(slow)[1] for _ in range(ws.stats.messages_out)]
             assert {len(data) for data in got} == {65538}
             assert got == sorted(got)
@@ -1159,7 +1161,7 @@ class TestPressure:
             flooding = Background(flood)
             wait_for(lambda: ws.buffered_amount > 0 or not flooding.running)
             assert flooding.running
-            assert ask(fast, timeout=1) == "ping?"
+            assert ask(fast) == "ping?"
             for n in range(count):
                 assert read_message(slow)[1][:2] == n.to_bytes(2, "big")
             flooding.result()
@@ -1192,7 +1194,7 @@ class TestPressure:
             for _ in range(300):
                 ws.send(bytes(65536), True)
             ws.close()
-            assert ws.log.wait("closed", timeout=3)[0] == 1006
+            assert ws.log.wait("closed", timeout=TIMEOUT)[0] == 1006
 
     def test_a_flood_of_one_does_not_starve_another(self, serve):
         served = serve(echo())
@@ -1212,7 +1214,7 @@ class TestPressure:
             shouting, hearing = Background(shout), Background(hear)
             try:
                 for _ in range(5):
-                    assert ask(quiet, timeout=1) == "ping?"
+                    assert ask(quiet) == "ping?"  # within 10 s; starved, it would be never
             finally:
                 stop.set()
                 hearing.result()
@@ -1340,7 +1342,9 @@ class TestThreads:
     def test_closing_while_threads_send(self, serve):
         # Four threads are soon ahead of the peer: they wait for it, wherever that is a choice.
         handler = recorded(WebSocket)
-        served = serve(handler, config=QUICK.replace(overflow="block", high_water=65536))
+        # It has a lot to read before it can answer the close, and is slow.
+        config = QUICK.replace(overflow="block", high_water=65536, close_timeout=30.0)
+        served = serve(handler, config=config)
         with served.peer() as peer:
             ws = handler.next()
 
@@ -1445,7 +1449,7 @@ class TestOpening:
             for peer in stalled:
                 peer.send(peer.request()[:40])
             with served.peer() as other:
-                assert ask(other, timeout=1) == "ping?"
+                assert ask(other, timeout=SOON) == "ping?"
             late = stalled[7]
             late.send(late.request()[40:])
             assert late.read_head().status == 101
@@ -1460,7 +1464,7 @@ class TestOpening:
             record = torn.record(masked(TEXT, b"in two halves"))
             torn.sock.sendall(record[:11])
             for _ in range(3):
-                assert ask(other, timeout=1) == "ping?"
+                assert ask(other, timeout=SOON) == "ping?"
             torn.sock.sendall(record[11:])
             assert read_text(slow) == "in two halves"
 
@@ -1474,7 +1478,7 @@ class TestOpening:
             served.peer() as other,
         ):
             half.send(b"\x16\x03\x01\x02\x00\x01\x00")
-            assert ask(other, timeout=1) == "ping?"
+            assert ask(other, timeout=SOON) == "ping?"
             silent.send(b"")
 
     @over_tls
@@ -1501,8 +1505,8 @@ class TestOpening:
         served = serve(echo(), config=QUICK.replace(open_timeout=0.2))
         with served.connect() as silent, served.connect() as drip:
             drip.send(drip.request()[:20])
-            assert b" 408 " in drip.read_to_eof(3)
-            silent.read_to_eof(3)
+            assert b" 408 " in drip.read_to_eof(4)
+            silent.read_to_eof(4)
 
     def test_a_peer_that_leaves_within_the_handshake(self, serve):
         served = serve(echo())
@@ -1703,6 +1707,19 @@ class TestWholeServer:
                 assert read_message(peer) == (TEXT, b"to all")
                 assert read_message(peer) == (BINARY, b"\xff")
 
+    def test_broadcast_does_not_wait_for_one_that_does_not_read(self, serve):
+        handler = recorded(WebSocket)
+        served = serve(handler, config=QUICK.replace(high_water=65536, close_timeout=0.2))
+        if served.broadcast is None:
+            pytest.skip("this server keeps no list of its connections")
+        with served.peer(receive_buffer=16384) as slow, served.peer() as fast:
+            sockets = [handler.next() for _ in (slow, fast)]
+            for n in range(150):
+                served.broadcast(bytes([n]) * 65536, binary=True)
+                assert read_message(fast) == (BINARY, bytes([n]) * 65536)
+            ws = next(ws for ws in sockets if ws.peer_address == slow.sock.getsockname())
+            assert "does not read" in ws.log.wait("closed")[1]
+
     @needs("the peer's end")
     @over_all_links
     def test_shutting_down_closes_everybody_with_1001(self, serve):
@@ -1732,7 +1749,7 @@ class TestWholeServer:
         served = serve(handler, config=QUICK.replace(close_timeout=0.3))
         with served.peer() as peer:
             ws = handler.next()
-            Background(served.stop).result(3)
+            Background(served.stop).result(4)
             assert peer.read_close().close_code == 1001
             peer.expect_eof()
         assert ws.log.wait("closed")[0] == 1006
@@ -1743,7 +1760,7 @@ class TestWholeServer:
         served = serve(echo())
         with served.connect() as half, served.connect() as silent:
             half.send(half.request()[:30])
-            Background(served.stop).result(3)
+            Background(served.stop).result(4)
             half.read_to_eof()
             silent.read_to_eof()
 

@@ -33,7 +33,12 @@ def autobahn():
         pytest.skip(f"needs autobahn.sh, which is not at {script} (set AUTOBAHN)")
     if shutil.which("bash") is None:
         pytest.skip("needs bash, for autobahn.sh")
-    setup = subprocess.run(["bash", script, "setup"], capture_output=True, text=True, check=False)
+    fcntl = pytest.importorskip("fcntl")
+    with open(script) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of pytest's may be at it
+        setup = subprocess.run(
+            ["bash", script, "setup"], capture_output=True, text=True, check=False
+        )
     if setup.returncode:
         why = setup.stderr.strip().splitlines() or ["autobahn.sh setup failed"]
         pytest.skip(f"needs the Autobahn suite: {why[-1]}")

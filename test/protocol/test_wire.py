@@ -692,7 +692,7 @@ def test_an_idle_decoder_keeps_neither_messages_nor_segments_alive():
 
 
 def test_a_payload_in_tiny_pieces_takes_no_more_memory_than_it_has_bytes():
-    size = 400_000
+    size = 200_000
     decoder = Decoder(True)
     messages(decoder, make_frame(BINARY, length=size, key=KEY))
     masked = xor(bytes(size), KEY)
@@ -770,3 +770,86 @@ def test_the_buffer_of_a_transport_is_never_quite_filled():
     """A slice of all of it would be no copy: it has one byte more than is received at once."""
     buffer = ReadBuffer()
     assert len(buffer.data) in (0, READ_SIZE + 1)
+
+
+class TestBodies:
+    """Large payloads, which are collected where they stay; pure Python collects pieces."""
+
+    def received(self, decoder, stream, how):
+        """The messages of a stream whose bytes come in turns as ``how`` says, while it can.
+
+        ``how`` yields sizes: positive ones for ``receive()``, negative ones for ``body()``.
+        """
+        found = []
+        while stream:
+            size = next(how)
+            body = decoder.body() if size < 0 else None
+            if body is None:
+                part = stream[: abs(size)]
+                decoder.receive(part)
+            else:
+                filled = decoder.body_size()
+                part = stream[: min(-size, len(body) - filled)]
+                assert part
+                target = id(body) + bytes.__basicsize__ - 1 + filled
+                ctypes.memmove(target, part, len(part))  # as recv() does
+                decoder.receive_body(body, len(part))
+                del body
+            stream = stream[len(part) :]
+            while decoder.next_message():
+                found.append((decoder.opcode, decoder.payload))
+        return found
+
+    @SIDES
+    @pytest.mark.parametrize("size", [65_535, 65_536, 200_000, (1 << 20) + 3, 5_000_000])
+    def test_arrive_in_any_way(self, key, size):
+        generator = random.Random(size)
+        payload = generator.randbytes(size)
+        stream = make_frame(BINARY, payload, key=key) + make_frame(TEXT, b"next", key=key)
+        for most in (70_000, 1_000_000, 3_000_000):
+            sizes = (generator.choice((1, -1)) * generator.randint(1, most) for _ in range(99_999))
+            found = self.received(decoder_for(key), stream, sizes)
+            assert found == [(BINARY, payload), (TEXT, b"next")]
+
+    @SIDES
+    def test_end_with_the_frame(self, key):
+        payload = os.urandom(300_000)
+        decoder = decoder_for(key)
+        found = self.received(
+            decoder, make_frame(BINARY, payload, key=key), iter([9, -250_000] * 9)
+        )
+        assert found == [(BINARY, payload)]
+        assert decoder.body() is None
+        assert not decoder.has_input()
+
+    def test_wait_for_who_asks(self):
+        decoder = Decoder(False)
+        stream = make_frame(BINARY, bytes(100_000))
+        decoder.receive(stream[:20_000])
+        assert not decoder.next_message()
+        if (body := decoder.body()) is None:
+            decoder.receive(stream[20_000:])
+        else:
+            decoder.receive_body(body, 100_000 - decoder.body_size())
+        assert decoder.has_input()
+        assert decoder.next_message()
+        assert not decoder.has_input()
+
+    def test_are_forgotten_when_everything_is(self):
+        """Another thread may fail the connection while this one is about to receive."""
+        decoder = Decoder(False)
+        decoder.receive(make_frame(BINARY, bytes(100_000))[:20_000])
+        assert not decoder.next_message()
+        body = decoder.body()
+        decoder.discard()
+        decoder.receive_body(body or b"", 50_000)
+        assert decoder.body() is None
+        assert not decoder.has_input()
+        assert messages(decoder, make_frame(TEXT, b"new")) == [(TEXT, b"new")]
+
+    def test_text_and_fragments_are_looked_at_as_they_come(self):
+        for opcode, fin in ((TEXT, True), (BINARY, False), (TEXT, False)):
+            decoder = Decoder(False)
+            decoder.receive(make_frame(opcode, bytes(100_000), fin=fin)[:20_000])
+            assert not decoder.next_message()
+            assert decoder.body() is None

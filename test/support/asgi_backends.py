@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-#: What is the server's business under ASGI, whichever it is.
-WRAPPED = {
+#: What is the server's business as long as it has a request before it.
+UVICORN_CANNOT = {
     "process_request": "the ASGI application around ours answers ordinary requests",
     "open_timeout": "the server reads the head",
     "strict heads": "the server reads the head",
     "cutting handshakes": "the server reads the head",
     "early bytes": "uvicorn drops what comes right behind the request",
-    "socket": "the server keeps it, and what it has not written yet",
     "token lists": "uvicorn takes no list in an Upgrade header",
+}
+#: ... and where the frames are made by somebody else.
+ASGI_CANNOT = {
+    **UVICORN_CANNOT,
+    "socket": "the server keeps it, and what it has not written yet",
     "pings": "ASGI knows none; the server sends and answers its own",
     "frames": "ASGI has whole messages, which applications answer when they come to it",
     "cutting": "ASGI cannot cut a connection, only close it",
     "errors": "ASGI tells how a connection ended, not why",
-}
-#: ... and where it is not our protocol class.
-ASGI_CANNOT = {
-    **WRAPPED,
     "heads": "the server checks them",
     "the peer's end": "uvicorn tells the code that we sent, and 1005 for a lost connection",
 }

@@ -89,7 +89,7 @@ def protocol(new_loop: Callable[[], Any]) -> Callable[..., Any]:
                 if each.lost is not None:  # else its TLS handshake is not done
                     if each.ws is None:
                         each.transport.abort()
-                    await asyncio.wait_for(each.lost.wait(), 5)
+                    await asyncio.wait_for(each.lost.wait(), 20)  # more than a close timeout
             await asyncio.sleep(0)  # uvloop closes its sockets a turn later
 
         server = thread.call(listen())

@@ -86,6 +86,12 @@ class WebSocketClient(WebSocketBaseClient):
         self._closes = True
         call_in(self._hub, self._room.set)
 
+    def close_connection(self) -> None:
+        """Close the socket; see ``WebSocket.close_connection``. No hook waits any longer."""
+        super().close_connection()
+        self._closes = True
+        call_in(self._hub, self._room.set)
+
     def terminate(self) -> None:
         """End it now; see ``WebSocket.terminate``. Whoever waits in ``receive()`` is told."""
         super().terminate()

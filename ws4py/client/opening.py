@@ -35,8 +35,7 @@ from ws4py.protocol.config import DEFAULT
 from ws4py.protocol.handshake import ClientHandshake
 from ws4py.protocol.uri import Uri
 from ws4py.reactor import READ, WRITE, Channel
-from ws4py.syscalls import READ_SIZE
-from ws4py.transport import PolledTransport, Transport
+from ws4py.transport import PolledTransport, Transport, feed_handshake
 
 __all__ = ["LoopClient", "Opener"]
 
@@ -190,16 +189,9 @@ class Opener(Channel):
                     raise self.deadline.missed("the opening handshake") from None
         while not handshake.done:
             try:
-                data = self.sock.recv(READ_SIZE)
+                feed_handshake(self.sock, handshake)
             except (BlockingIOError, ssl.SSLWantReadError):
                 await self._wait_for_answer(handshake)
-                continue
-            except (ssl.SSLEOFError, ConnectionResetError):
-                data = b""  # what came before may explain it
-            if data:
-                handshake.receive_data(data)
-            else:
-                handshake.receive_eof()
 
     async def _wait_for_answer(self, handshake: ClientHandshake) -> None:
         end = handshake.deadline

@@ -17,6 +17,7 @@ from typing import Any
 from ws4py.client import WebSocketBaseClient
 from ws4py.exc import ConnectionClosed
 from ws4py.messaging import Message, PongControlMessage
+from ws4py.protocol.connection import CLOSED
 from ws4py.transport import BlockingTransport
 
 __all__ = ["Pong", "PullClient"]
@@ -145,7 +146,8 @@ class PullClient(WebSocketBaseClient):
         """Read once, and end the connection if that was its end. Whose turn it is."""
         transport = self.transport
         assert isinstance(transport, BlockingTransport)
-        if not transport.receive(self, left):
+        # It may be over already: by flags that were written by hand.
+        if self.stream.state is CLOSED or not transport.receive(self, left):
             if self.stream.unsent:
                 transport.wait_sent(self)
             self.terminate()

@@ -15,6 +15,9 @@ from ws4py.clock cimport read_clock
 from ws4py.protocol.mask cimport mask
 from ws4py.protocol.wire cimport Decoder, encode_frame, encode_head
 
+cdef int OPCODE_BINARY, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT
+cdef Py_ssize_t APART, LARGE, MAX_FRAME_HEAD, MOST_PIECES, WORTH_A_PIECE
+
 cdef class OutgoingMessage:
     cdef public Connection _connection
     cdef public int _opcode
@@ -62,6 +65,9 @@ cdef class Connection:
     cdef public bint want_eof
 
     cpdef receive_data(self, data, Py_ssize_t size=*)
+    cpdef bytes body(self)
+    cpdef Py_ssize_t body_size(self) except -1
+    cpdef receive_body(self, bytes body, Py_ssize_t size)
     cpdef keep_data(self)
     cpdef bint has_input(self) except -1
     cpdef Py_ssize_t owed(self) except -1
@@ -71,6 +77,11 @@ cdef class Connection:
     cpdef Message next_event(self)
     @cython.locals(out=list, data=bytes)
     cpdef bytes data_to_send(self)
+    @cython.locals(count=Py_ssize_t)
+    cpdef bint is_scattered(self) except -1
+    @cython.locals(out=list, piece=bytes, size=Py_ssize_t)
+    cpdef list pieces_to_send(self)
+    cpdef take_back(self, list pieces)
     @cython.locals(out=list, count=Py_ssize_t)
     cdef bytes _take_some(self)
     @cython.locals(out=list, frame=bytes, head=bytes, key=bytes)

@@ -70,8 +70,14 @@ INVALID_DATA = 1007
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
-#: From this many bytes on, a payload is written by itself and not put together with others.
+#: From this many bytes on, a payload is not put together with its head, or with others unless
+#: whoever writes cannot write several pieces at once; from ``LARGE`` on not even then.
+APART = 4096
 LARGE = 65536
+
+#: So many pieces are written at once, and only if they have this many bytes each on average.
+MOST_PIECES = 64
+WORTH_A_PIECE = 2048
 
 #: What a frame may need besides its payload, so that even empty messages in line count.
 MAX_FRAME_HEAD = 14
@@ -309,6 +315,24 @@ class Connection:
         self._last_received = read_clock(self.clock)
         if not self._deaf:
             self._decoder.receive(data, size)
+
+    def body(self) -> bytes | None:
+        """Where the bytes that come next belong, behind ``body_size()``; or ``None``.
+
+        A large payload stays where it is received: whoever can, receives straight into it, and
+        says so with ``receive_body()``. All others use ``receive_data()``.
+        """
+        return None if self._deaf else self._decoder.body()
+
+    def body_size(self) -> int:
+        """How much of ``body()`` is filled already."""
+        return self._decoder.body_size()
+
+    def receive_body(self, body: bytes, size: int) -> None:
+        """``size`` more bytes from the peer are in ``body``. Call ``next_event()`` now."""
+        self.bytes_in += size
+        self._last_received = read_clock(self.clock)
+        self._decoder.receive_body(body, size)
 
     def keep_data(self) -> None:
         """Give back a buffer that was lent; what is left in it is kept."""
@@ -606,6 +630,33 @@ class Connection:
         self._queued -= len(data)
         return data
 
+    def is_scattered(self) -> bool:
+        """Whether ``pieces_to_send()`` saves more than to write several pieces costs."""
+        count = len(self._out)
+        return count > 1 and self._queued >= count * WORTH_A_PIECE
+
+    def pieces_to_send(self) -> list[bytes]:
+        """What ``data_to_send()`` gives, not joined, for who can write several pieces at once."""
+        out = self._out
+        if len(out) > MOST_PIECES:
+            self._out = out[MOST_PIECES:]
+            del out[MOST_PIECES:]
+        else:
+            self._out = []
+        size = 0
+        for piece in out:
+            size += len(piece)
+        self.bytes_out += size
+        self._queued -= size
+        return out
+
+    def take_back(self, pieces: list[bytes]) -> None:
+        """The last of these the system had no room for. Say in ``unsent`` that it had none."""
+        self._out[:0] = pieces
+        size = sum(map(len, pieces))
+        self.bytes_out -= size
+        self._queued += size
+
     def _take_some(self) -> bytes:
         """A large payload, or what stands before the next one."""
         out = self._out
@@ -625,12 +676,12 @@ class Connection:
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
         key = new_key() if self.always_mask else b""
         out = self._out
-        if len(payload) < LARGE:
+        if len(payload) < APART:
             frame = encode_frame(opcode, payload, fin, rsv1, key)
             out.append(frame)
             self._queued += len(frame)
             return
-        # Not joined with its head: to copy so much costs more than a second write.
+        # Not joined with its head: to copy so much costs more than a second piece.
         head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask) + key
         out.append(head)
         out.append(mask(payload, key) if key else payload)

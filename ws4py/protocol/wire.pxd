@@ -2,7 +2,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from ws4py.protocol.mask cimport mask, rotate, unmask, unmask_part
+from ws4py.protocol.mask cimport mask, rotate, unmask, unmask_here, unmask_part
 
 cdef extern from *:
     """
@@ -25,10 +25,21 @@ cdef inline bytes glue(bytes head, bytes payload):
     memcpy((<char *> out) + first, <const char *> payload, second)
     return out
 
+# Bytes that nobody else holds yet are written to as C would.
+
+cdef inline bytes enlarged(bytes old, Py_ssize_t used, Py_ssize_t size):
+    """Bytes of this size, to be filled; the first ``used`` are those of ``old``."""
+    cdef bytes new = PyBytes_FromStringAndSize(NULL, size)
+    if used:
+        memcpy(<char *> new, <const char *> old, used)
+    return new
+
+cdef inline copy(bytes target, Py_ssize_t offset, bytes source, Py_ssize_t start, Py_ssize_t size):
+    memcpy((<char *> target) + offset, (<const char *> source) + start, size)
+
 cdef bint COMPILED
 
-cdef list _TEXT_HEADS
-cdef list _BINARY_HEADS
+cdef list _SHORT_HEADS
 
 cpdef bytes encode_head(int opcode, Py_ssize_t length, bint fin, bint rsv1, bint masked)
 @cython.locals(head=bytes)
@@ -41,11 +52,14 @@ cdef class Assembly:
     cdef readonly object inflater
     cdef long long limit
     cdef list pieces
+    cdef readonly bytes body
     cdef readonly long long size
     cdef public Py_ssize_t fragments
     cdef object utf8
 
     cpdef add(self, bytes piece)
+    @cython.locals(come="long long", room="long long")
+    cdef make_room(self, long long length, long long coming)
     cpdef bytes finish(self)
     cdef _store(self, bytes piece, bint final)
     cdef _refuse_surrogate(self)
@@ -71,6 +85,13 @@ cdef class Decoder:
     cpdef receive(self, data, Py_ssize_t size=*)
     cpdef keep(self)
     cpdef bint has_input(self) except -1
+    @cython.locals(message=Assembly, wanted="long long")
+    cpdef bytes body(self)
+    cpdef long long body_size(self) except -1
+    @cython.locals(message=Assembly)
+    cpdef receive_body(self, bytes body, Py_ssize_t size)
+    @cython.locals(start=Py_ssize_t, body=bytes)
+    cdef _fill_body(self, Assembly message, Py_ssize_t take)
     cdef _let_go(self)
     cdef _shorten(self)
     cpdef discard(self)
@@ -98,7 +119,9 @@ cdef class Decoder:
     cdef _take_control(self, int first, Py_ssize_t start, Py_ssize_t stop, int masked)
     @cython.locals(message=Assembly)
     cdef _begin_fragment(self, int first, Py_ssize_t start, long long length, int masked)
-    @cython.locals(available=Py_ssize_t, take=Py_ssize_t, start=Py_ssize_t, piece=bytes)
+    @cython.locals(
+        available=Py_ssize_t, take=Py_ssize_t, start=Py_ssize_t, piece=bytes, message=Assembly
+    )
     cdef bint _read_payload(self) except -1
     @cython.locals(message=Assembly)
     cdef bint _end_fragment(self) except -1

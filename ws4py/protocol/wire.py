@@ -52,6 +52,16 @@ FRAGMENT_FLOOR = 64
 #: ``FRAGMENT_FLOOR`` on average, because an object of its own costs more than such a piece.
 MAX_PIECES = 1024
 
+#: From this many bytes on, what a frame still lacks is collected in one place, at its final size,
+#: instead of in pieces that are put together in the end. Compiled, and only where nothing has to
+#: look at it on the way: no text, no compression.
+BODY_SIZE = 65536
+
+#: Room is made for twice as much as has come, whatever a frame announces; but for this much at
+#: once (untouched, it costs no memory yet) when the peer has sent ``EARNED`` bytes of it.
+FIRST_ROOM = 1 << 20
+EARNED = 16384
+
 #: No limit on the size of messages: what no frame can announce, and C integers can hold.
 NO_LIMIT = (1 << 63) - 1
 
@@ -99,10 +109,7 @@ def encode_head(opcode: int, length: int, fin: bool, rsv1: bool, masked: bool) -
     """The head of a frame (RFC 6455 section 5.2), without the masking key."""
     if length < 126 and fin and not rsv1 and not masked:
         # Made once: to put two numbers into bytes takes longer than all the rest of a frame.
-        if opcode == OPCODE_TEXT:
-            return _TEXT_HEADS[length]
-        if opcode == OPCODE_BINARY:
-            return _BINARY_HEADS[length]
+        return _SHORT_HEADS[opcode << 7 | length]
     first = opcode
     if fin:
         first |= 0x80
@@ -123,9 +130,8 @@ def medium_head(first: int, second: int, length: int) -> bytes:
     return _MEDIUM(first, second, length)
 
 
-#: The heads of short whole messages, by length.
-_TEXT_HEADS = [_SHORT(0x80 | OPCODE_TEXT, length) for length in range(126)]
-_BINARY_HEADS = [_SHORT(0x80 | OPCODE_BINARY, length) for length in range(126)]
+#: The heads of short frames that are whole messages, by opcode and length.
+_SHORT_HEADS = [_SHORT(0x80 | index >> 7, index & 0x7F) for index in range(16 << 7)]
 
 
 def encode_frame(
@@ -151,13 +157,15 @@ def join(head: bytes, payload: bytes) -> bytes:
 class Assembly:
     """What has arrived of one data message: the state that belongs to a message."""
 
-    __slots__ = ("fragments", "inflater", "limit", "opcode", "pieces", "size", "utf8")
+    __slots__ = ("body", "fragments", "inflater", "limit", "opcode", "pieces", "size", "utf8")
 
     def __init__(self, opcode: int, inflater: Inflater | None, limit: int) -> None:
         self.opcode = opcode
         self.inflater = inflater
         self.limit = limit
         self.pieces: list[bytes] = []
+        #: Room for the payload, filled up to ``size``; or ``None``, and it is in ``pieces``.
+        self.body: bytes | None = None
         self.size = 0
         self.fragments = 0
         self.utf8 = _UTF8() if opcode == OPCODE_TEXT else None
@@ -168,8 +176,19 @@ class Assembly:
             piece = self.inflater.decompress(piece, self.limit - self.size)
         self._store(piece, False)
 
+    def make_room(self, length: int, coming: int) -> None:
+        """Have the payload, of ``length`` bytes in all, collected in ``body``. Compiled only.
+
+        There is room for ``coming`` bytes then, and for some more that nobody has seen yet.
+        """
+        come = self.size + coming
+        room = min(length, 2 * come if come < EARNED else max(FIRST_ROOM, 2 * come))
+        self.body = enlarged(self.body, self.size, room)  # type: ignore[name-defined] # noqa: F821
+
     def finish(self) -> bytes:
         """The whole payload, once the last fragment is in."""
+        if self.body is not None:
+            return self.body
         if self.inflater is not None:
             self._store(self.inflater.finish(self.limit - self.size), True)
         elif self.utf8 is not None:
@@ -297,7 +316,40 @@ class Decoder:
 
     def has_input(self) -> bool:
         """Whether received bytes wait that ``next_message()`` has not consumed."""
-        return self._position < self._end
+        return self._position < self._end or (self._in_frame and self._remaining == 0)
+
+    # Receiving a large payload where it will stay
+
+    def body(self) -> bytes | None:
+        """Where the bytes that come next belong, behind ``body_size()``; or ``None``.
+
+        Whoever can, receives straight into it, and says so with ``receive_body()``.
+        """
+        message = self._message
+        if message is None or message.body is None or self._position < self._end:
+            return None
+        if message.size < EARNED or self._remaining == 0:
+            return None
+        wanted = min(self._remaining, BODY_SIZE)
+        if len(message.body) - message.size < wanted:
+            message.make_room(message.size + self._remaining, wanted)
+        return message.body
+
+    def body_size(self) -> int:
+        """How much of ``body()`` is filled already."""
+        message = self._message
+        return 0 if message is None else message.size
+
+    def receive_body(self, body: bytes, size: int) -> None:
+        """``size`` bytes have come into ``body``; of one that was discarded, nothing counts."""
+        message = self._message
+        if message is None or message.body is not body:
+            return
+        if self._key:
+            unmask_here(body, message.size, size, self._key)  # type: ignore[name-defined] # noqa: F821
+            self._key = rotate(self._key, size)
+        message.size += size
+        self._remaining -= size
 
     def discard(self) -> None:
         """Forget everything received and not yet delivered."""
@@ -447,6 +499,8 @@ class Decoder:
         self._key = self._buffer[start - 4 : start] if masked else b""
         self._position = start
         self._in_frame = True
+        if COMPILED and first == 0x82 and length >= BODY_SIZE + self._end - start:
+            message.make_room(length, self._end - start)
 
     def _read_payload(self) -> bool:
         """Move what is here of the frame's payload to its message; whether that was all."""
@@ -454,6 +508,11 @@ class Decoder:
         take = min(self._remaining, available)
         if take:
             start = self._position
+            message = self._message
+            assert message is not None
+            if message.body is not None:
+                self._fill_body(message, take)
+                return self._remaining == 0
             if self._key:
                 piece = unmask_part(self._buffer, start, start + take, self._key)
                 self._key = rotate(self._key, take)
@@ -461,9 +520,19 @@ class Decoder:
                 piece = self._buffer[start : start + take]
             self._position += take
             self._remaining -= take
-            assert self._message is not None
-            self._message.add(piece)
+            message.add(piece)
         return self._remaining == 0
+
+    def _fill_body(self, message: Assembly, take: int) -> None:
+        """Move ``take`` bytes to where the payload is collected. Compiled only."""
+        start = self._position
+        assert message.body is not None
+        if take > len(message.body) - message.size:
+            message.make_room(message.size + self._remaining, take)
+        body = message.body
+        copy(body, message.size, self._buffer, start, take)  # type: ignore[name-defined] # noqa: F821
+        self._position += take
+        self.receive_body(body, take)
 
     def _end_fragment(self) -> bool:
         """Leave the frame; whether it was the last of its message."""

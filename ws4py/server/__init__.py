@@ -71,10 +71,10 @@ class Upgrader:
         self.secure = secure
         self.config = config
 
-    def new_handshake(self, peer: Any = None) -> ServerHandshake:
-        """The opening handshake of one connection."""
+    def new_handshake(self, peer: Any = None, compression: bool = True) -> ServerHandshake:
+        """The opening handshake of one connection. ``compression``: as ``config`` says, or none."""
         return ServerHandshake(
-            config=self.config,
+            config=self.config if compression else self.config.replace(compression=None),
             protocols=self.protocols,
             select_subprotocol=self.select_subprotocol,
             origins=self.origins,

@@ -2,8 +2,8 @@
 
 ``WebSocketASGIApplication`` makes an application of a ``WebSocket`` subclass or a coroutine
 function; the server does the framing. ``WebSocketProtocol`` is for ``uvicorn --ws``: there any
-application runs on ws4py's own engine. This module must never know frames, nor which server it
-runs under.
+application runs on ws4py's own engine, and this one without ASGI in between. This module must
+never know frames, nor which server it runs under.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ws4py.asynchooks import hook_task
@@ -19,10 +19,12 @@ from ws4py.awaited import handled
 from ws4py.loopmanager import LoopManager
 from ws4py.messaging import Message
 from ws4py.protocol.config import DEFAULT, Config
-from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
+from ws4py.protocol.handshake import SAME_ORIGIN, Request, ServerHandshake
 from ws4py.server import SHUTTING_DOWN, Upgrader, request_environ
-from ws4py.server.asgitransport import ASGITransport, Event, Receive, Send
+from ws4py.server.asgimessages import CONNECTION, Event, Receive, Send, encode, refuse, respond
+from ws4py.server.asgitransport import ASGITransport
 from ws4py.server.farewell import dismiss
+from ws4py.transport import PolledTransport
 from ws4py.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class WebSocketASGIApplication:
     Hooks may be coroutine functions. ``protocols``, ``origins``, ``select_subprotocol``,
     ``extra_headers`` and ``config``: see ``BaseServer``. Compression, pings and the largest
     message are the server's business: ``ping()`` does nothing and ``sock`` is ``None``. A
-    fragmented message leaves in one piece.
+    fragmented message leaves in one piece. Not so under ``WebSocketProtocol``: there a websocket
+    is what it is everywhere, and ``config`` goes before uvicorn's settings.
 
     ``environ["asgi.scope"]`` of a websocket is the scope of its request. Ordinary requests get
     426 and an explanation, so it can be mounted beside others. ``broadcast`` works from any
@@ -67,7 +70,7 @@ class WebSocketASGIApplication:
             select_subprotocol=select_subprotocol,
             origins=origins,
             extra_headers=extra_headers,
-            config=config.replace(compression=None),
+            config=config,
         )
         self._manager: _Manager | None = None
 
@@ -88,14 +91,15 @@ class WebSocketASGIApplication:
     async def _websocket(self, scope: Event, receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
+        ours = (scope.get("extensions") or {}).get(CONNECTION, {}).get("connection")
         upgrader = self._upgrader
-        handshake = upgrader.new_handshake()
+        handshake = upgrader.new_handshake(compression=ours is not None)
         handshake.request = request = Request.from_scope(scope)
         response = upgrader.answer(handshake)
         ws = None
         if handshake.accepted:
             try:
-                ws = self._make(scope, request, handshake)
+                ws = self._make(scope, request, handshake, ours and ours.sock)
             except Exception:
                 response = upgrader.failed(handshake)
         if ws is None:
@@ -106,12 +110,17 @@ class WebSocketASGIApplication:
         event = {"type": "websocket.accept", "headers": headers}
         if handshake.subprotocol:
             event["subprotocol"] = handshake.subprotocol
+        if ours is not None:
+            await self.manager.take(ws, ours, send(event))
+            return
         await send(event)
         transport = ASGITransport(ws, receive, send, request.secure)
         ws.transport = transport
         await self.manager.serve(ws, transport)
 
-    def _make(self, scope: Event, request: Request, handshake: ServerHandshake) -> WebSocket:
+    def _make(
+        self, scope: Event, request: Request, handshake: ServerHandshake, sock: Any
+    ) -> WebSocket:
         server = scope.get("server")
         local = tuple(server) if server and server[1] is not None else server and server[0]
         environ = request_environ(request, local, request.peer, request.secure)
@@ -119,7 +128,7 @@ class WebSocketASGIApplication:
         environ["SCRIPT_NAME"] = root
         environ["PATH_INFO"] = scope["path"].removeprefix(root)
         environ["asgi.scope"] = scope
-        return self._upgrader.make(None, handshake, environ, local, request.peer)
+        return self._upgrader.make(sock, handshake, environ, local, request.peer)
 
     # -- all of them -----------------------------------------------------------------------
 
@@ -168,33 +177,32 @@ class _Manager(LoopManager):
             await transport.serve()
         finally:
             self._forget(ws)
-            tasks = {task for task in (hooks, getattr(ws, "task", None)) if task is not None}
-            for task in tasks:
-                self.keep(task)
-            if tasks:
-                await asyncio.wait(tasks)
+            await self._last_words(ws, hooks)
 
+    async def take(self, ws: WebSocket, connection: Any, accepted: Awaitable[None]) -> None:
+        """The same for a connection of ours, once it is ``accepted``."""
+        over = asyncio.Event()
+        hooks = None
 
-async def refuse(response: Response, scope: Event, send: Send) -> None:
-    """Answer an opening handshake with something else than yes."""
-    if "websocket.http.response" in (scope.get("extensions") or {}):
-        await respond(response, send, "websocket.http")
-    else:
-        await send({"type": "websocket.close"})  # the server makes a 403 of it
+        def start(transport: PolledTransport) -> None:
+            nonlocal hooks
+            hooks = self.adopt_over(transport, ws, over.set)
+            ws.connection_made()
 
+        connection.take(ws, start)
+        await accepted
+        try:
+            await over.wait()
+        finally:
+            ws.close_connection()  # if the server has lost its patience
+            await self._last_words(ws, hooks)
 
-async def respond(response: Response, send: Send, kind: str) -> None:
-    """Answer with a page; ``kind`` is how the types of the events begin."""
-    body = b"" if response.omit_body else response.body
-    headers = [*response.headers.items(), ("Content-Length", str(len(response.body)))]
-    start = {"type": f"{kind}.response.start", "status": response.status}
-    await send({**start, "headers": encode(headers)})
-    await send({"type": f"{kind}.response.body", "body": body})
-
-
-def encode(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI has them."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    async def _last_words(self, ws: WebSocket, hooks: asyncio.Task[None] | None) -> None:
+        tasks = {task for task in (hooks, getattr(ws, "task", None)) if task is not None}
+        for task in tasks:
+            self.keep(task)
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def __getattr__(name: str) -> Any:

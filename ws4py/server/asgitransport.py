@@ -11,26 +11,23 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from ws4py.lock import new_lock
 from ws4py.messaging import CloseControlMessage
 from ws4py.protocol.connection import CLOSED
 from ws4py.protocol.relay import Relay
+from ws4py.server.asgimessages import Event, Receive, Send
 from ws4py.transport import Transport
 from ws4py.websocket import WebSocket
 
-__all__ = ["ASGITransport", "Event", "Receive", "Send"]
+__all__ = ["ASGITransport"]
 
 logger = logging.getLogger("ws4py.server")
 
 #: Messages of one connection after which the others have their turn.
 TURN = 32
-
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
 
 
 class ASGITransport(Transport):
@@ -101,8 +98,12 @@ class ASGITransport(Transport):
                 return
 
     def proceed(self) -> None:
-        """Whoever held the messages wants them again."""
-        self._wanted.set()
+        """Whoever held the messages wants them again. Any thread."""
+        if not self.may_block():
+            self._wanted.set()
+        else:
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._wanted.set)
 
     def _turn(self, function: Callable[..., object], *args: object) -> None:
         self._in_turn = True

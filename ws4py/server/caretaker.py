@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import logging
 import os
 import threading
 import time
@@ -19,6 +20,8 @@ from ws4py.server import LAST_WORDS, SHUTTING_DOWN
 from ws4py.websocket import WebSocket
 
 __all__ = ["Caretaker", "process_caretaker"]
+
+logger = logging.getLogger("ws4py.server")
 
 
 class Caretaker:
@@ -71,7 +74,10 @@ class Caretaker:
             self._stopped = True
             staying = list(self._staying)
         for ws in staying:
-            ws.close(*SHUTTING_DOWN)
+            try:
+                ws.close(*SHUTTING_DOWN)
+            except Exception:
+                logger.exception("error in close() of %r", ws)
         if self._manager is not None:
             if self._own:
                 self._manager.shut_down(*SHUTTING_DOWN, LAST_WORDS)

@@ -84,6 +84,8 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc]
         """Check the request and make the handler; the answer is prepared by ``complete``."""
         request = cherrypy.serving.request
         connection = request.wsgi_environ.pop(CONNECTION, None)
+        if connection is not None:
+            connection.end()  # whatever the answer: it is no connection for further requests
         handshake = ServerHandshake(
             config=config,
             protocols=protocols or (),
@@ -93,8 +95,6 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc]
         )
         answer = handshake.answer(Request.from_environ(request.wsgi_environ))
         if not handshake.accepted:
-            if connection is not None:
-                connection.end()
             cherrypy.serving.response.headers.update(answer.headers.items())
             raise cherrypy.HTTPError(answer.status, answer.body.decode())
         check_means(connection)

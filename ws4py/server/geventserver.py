@@ -16,6 +16,7 @@ from ws4py._extras import missing
 from ws4py.greenlets import wrap_tls
 from ws4py.protocol.config import DEFAULT
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
+from ws4py.server.broadcasting import broadcast
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.transport import cut
 from ws4py.websocket import WebSocket
@@ -86,8 +87,12 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
     def handle_one_response(self) -> None:
         """Answer; then the socket is the websocket's. Whoever was refused may hang up."""
-        super().handle_one_response()
-        if self.code >= 400:
+        self.server.busy.add(self.socket)
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.busy.discard(self.socket)
+        if self.code >= 400 or self.server.closed:
             self.close_connection = True
         ws = self.environ.pop("ws4py.websocket", None)
         if ws is not None and self.code == 101:
@@ -170,6 +175,8 @@ class WSGIServer(pywsgi.WSGIServer):  # type: ignore[misc]
         if self.pool is None:
             self.pool = self.websockets
         self._connections: set[Any] = set()
+        #: Of these, the ones whose answer is being made.
+        self.busy: set[Any] = set()
 
     def handle(self, sock: Any, address: Any) -> None:
         """One connection, on a greenlet of its own."""
@@ -180,15 +187,11 @@ class WSGIServer(pywsgi.WSGIServer):  # type: ignore[misc]
             self._connections.discard(sock)
 
     def broadcast(self, message: Any, binary: bool = False) -> None:
-        """Send to every open websocket. A failing one is logged."""
-        for ws in list(self.websockets.websockets):
-            try:
-                ws.send(message, binary)
-            except Exception:
-                logger.debug("no broadcast to %r", ws, exc_info=True)
+        """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
+        broadcast(list(self.websockets.websockets), message, binary)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Accept no more, close the websockets with 1001, wait, cut what is left.
+        """Accept no more, close the websockets with 1001, wait, cut what is left but pages.
 
         ``timeout``: seconds for all of that; by default what the closing of a websocket may take.
         """
@@ -201,6 +204,6 @@ class WSGIServer(pywsgi.WSGIServer):  # type: ignore[misc]
         self.websockets.join(timeout)
         for ws in list(self.websockets.websockets):
             ws.close_connection()
-        for sock in self._connections:
+        for sock in self._connections - self.busy:
             cut(sock)
         super().stop(LAST_WORDS)

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ws4py.messaging import Message
-from ws4py.protocol.handshake import Response
 from ws4py.reactor import Reactor
 from ws4py.runtime import close_socket
-from ws4py.server import FAREWELL, LAST_WORDS
+from ws4py.server import LAST_WORDS
+from ws4py.server.blockingopening import BlockingOpening
+from ws4py.server.broadcasting import broadcast
 from ws4py.server.reactorserver import ReactorServer
-from ws4py.syscalls import READ_SIZE
-from ws4py.transport import drive_handshake, end_output
-from ws4py.websocket import WebSocket, to_bytes
+from ws4py.websocket import WebSocket
 
 if TYPE_CHECKING:
     from ws4py.websocket import Payload
@@ -59,16 +58,7 @@ class WebSocketServer(ReactorServer):
 
     def broadcast(self, message: Payload | Message, binary: bool = False) -> None:
         """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
-        if isinstance(message, Message):
-            binary = message.is_binary
-            data = message.data
-        else:
-            data = to_bytes(message, binary)
-        for ws in self:
-            try:
-                send_without_waiting(ws, data, binary)
-            except Exception:
-                logger.debug("no broadcast to %r", ws, exc_info=True)
+        broadcast(self, message, binary)
 
     # -- for ReactorServer -----------------------------------------------------------------
 
@@ -90,14 +80,15 @@ class WebSocketServer(ReactorServer):
 
     def _accept(self, sock: socket.socket, peer: Any) -> None:
         connection = _Connection(self, sock, peer)
+        self._connections.add(connection)  # before it can be heard of: broadcast() looks here
         try:
             connection.start()
         except RuntimeError as exc:
+            self._connections.discard(connection)
             close_socket(sock)
             for acceptor in self._acceptors:
                 acceptor.rest(f"{exc}. Raise the limit of threads (ulimit -u)")
             return
-        self._connections.add(connection)
         if len(self._connections) >= self.max_connections:
             logger.warning("%d connections: the next have to wait", len(self._connections))
             self._hold(True)
@@ -137,69 +128,25 @@ class _Connection(threading.Thread):
     def __init__(self, server: WebSocketServer, sock: socket.socket, peer: Any) -> None:
         super().__init__(name=f"WebSocketServer-{peer}")
         self.server = server
-        self.sock: Any = sock
-        self.peer = peer
-        self.handshake = server.new_handshake(peer)
+        self.opening = BlockingOpening(server, sock, peer)
         #: Set when the handshake is done.
         self.ws: WebSocket | None = None
 
     def run(self) -> None:
         """Shake hands, then drive the websocket until it is over."""
         try:
-            try:
-                self._open()
-            except (OSError, ValueError) as exc:
-                logger.info("opening handshake with %s broke: %s", self.peer, exc)
-            if self.ws is not None:
-                self.ws.run()
-        except Exception:
-            logger.exception("error while serving %s", self.peer)
-        finally:
-            close_socket(self.sock)
-            self.server._loop.call_soon(self.server.gone, self)
-
-    def _open(self) -> None:
-        server, handshake = self.server, self.handshake
-        self.sock = server.prepare(self.sock)
-        if server._closing:
-            return  # cut() may have met the socket that prepare() took away
-        if server.ssl is not None:
-            end = handshake.deadline
-            self.sock.settimeout(None if end is None else max(0.001, end - time.monotonic()))
-            self.sock.do_handshake()
-        drive_handshake(
-            self.sock,
-            handshake,
-            lambda: bool(handshake.request or handshake.response or handshake.error),
-        )
-        if handshake.request is None and handshake.response is None:
-            return  # came and went without a word
-        response = handshake.response or server.answer(handshake)
-        if handshake.accepted:
-            try:
-                ws = server.upgrade(self.sock, handshake, self.peer)
-            except Exception:
-                response = server.failed(handshake)
-            else:
+            ws = self.opening.run()
+            if ws is not None:
                 transport = ws.transport  # made here, before another thread can see the websocket
                 self.ws = ws
                 with transport.lock:
                     transport.flush(ws)  # the response, before opened() takes its time
-                return
-        self._refuse(response)
-
-    def _refuse(self, response: Response) -> None:
-        """Answer, and read on until the peer has hung up: earlier could destroy the answer."""
-        logger.info("refused %s with %d", self.peer, response.status)
-        sock, end = self.sock, time.monotonic() + FAREWELL
-        sock.settimeout(FAREWELL)
-        sock.sendall(response.serialize())
-        sock.settimeout(0)  # TLS has a farewell of its own, whose answer nobody needs
-        end_output(sock)
-        while (left := end - time.monotonic()) > 0:
-            sock.settimeout(left)
-            if not sock.recv(READ_SIZE):
-                return
+                ws.run()
+        except Exception:
+            logger.exception("error while serving %s", self.opening.peer)
+        finally:
+            self.opening.close()
+            self.server._loop.call_soon(self.server.gone, self)
 
     # On the acceptor's thread
 
@@ -217,26 +164,8 @@ class _Connection(threading.Thread):
         """End it now; the thread finds out by itself."""
         if self.ws is not None:
             self.ws.close_connection()
-            return
-        try:
-            # Not the TLS layer's shutdown: that would take the session away under the reader.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-        except OSError:
-            logger.debug("%s had gone already", self.peer)
-
-
-def send_without_waiting(ws: WebSocket, data: bytes, binary: bool) -> None:
-    """Send, but where ``ws.send()`` would wait for a peer that does not read, end it instead."""
-    transport, stream = ws.transport, ws.stream
-    with transport.lock:
-        if stream.buffered > stream.config.high_water:
-            policy = "drop" if stream.config.overflow == "drop" else "close"
-            admitted = stream.overflow(policy)
-            transport.flush(ws)
-            if not admitted:
-                return
-        stream.send_message(data, binary=binary)
-        transport.flush(ws)
+        else:
+            self.opening.cut()
 
 
 def serve(

@@ -21,7 +21,6 @@ from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response
 from ws4py.protocol.headers import Headers
 from ws4py.server import SHUTTING_DOWN, Upgrader
 from ws4py.server.farewell import dismiss
-from ws4py.syscalls import READ_SIZE
 from ws4py.websocket import WebSocket, short_address
 
 try:
@@ -69,6 +68,8 @@ class WebSocketHandler(RequestHandler):  # type: ignore[misc,unused-ignore]
     def get(self, *args: str, **kwargs: str) -> None:
         """Answer the opening handshake, or say what is wrong with it."""
         sock: Any = self.request.connection.stream.socket  # type: ignore[union-attr]
+        if sock is None:
+            return  # the peer has gone
         handshake = self.upgrader.new_handshake()
         handshake.request = self._request(sock)
         response = self.upgrader.answer(handshake)
@@ -81,6 +82,9 @@ class WebSocketHandler(RequestHandler):  # type: ignore[misc,unused-ignore]
             self._refuse(self.upgrader.failed(handshake))
             return
         early = take_over(self.detach())
+        if early is None:
+            logger.info("%s has gone before it was served", handshake.request.peer)
+            return
         if early:
             ws.stream.receive_data(early)
         websockets().add(ws)
@@ -96,7 +100,7 @@ class WebSocketHandler(RequestHandler):  # type: ignore[misc,unused-ignore]
             ours.version,
             Headers(ours.headers.get_all()),
             secure=ours.protocol == "https",
-            peer=short_address(sock.getpeername()),
+            peer=peer_of(sock),
         )
 
     def _refuse(self, response: Response) -> None:
@@ -110,19 +114,26 @@ class WebSocketHandler(RequestHandler):  # type: ignore[misc,unused-ignore]
         self.finish(response.body).add_done_callback(lambda _: stream.close())
 
 
-def take_over(stream: IOStream) -> bytes:
-    """Make a stream let go of its socket; what it has read already."""
-    early = []
-    while True:
-        reading: Any = stream.read_bytes(READ_SIZE, partial=True)
-        if not reading.done():
-            break
-        try:
-            early.append(reading.result())
-        except StreamClosedError:  # the websocket will find the same
-            break
+def peer_of(sock: Any) -> Any:
+    """The address of the peer; ``None`` of one that has gone before it was served."""
+    try:
+        return short_address(sock.getpeername())
+    except OSError:
+        return None
+
+
+def take_over(stream: IOStream) -> bytes | None:
+    """Make a stream let go of its socket: what it has read already; ``None``: it is closed."""
+    # All of its buffer, or else one chunk of the socket's: not as much as a peer likes to send.
+    try:
+        reading: Any = stream.read_bytes(stream.max_buffer_size, partial=True)
+    except StreamClosedError:
+        return None
+    if stream.closed():
+        reading.exception()  # which is known
+        return None
     IOLoop.current().remove_handler(stream.socket.fileno())
-    return b"".join(early)
+    return bytes(reading.result()) if reading.done() else b""
 
 
 def websockets() -> LoopManager:
