@@ -137,6 +137,10 @@ class Awaited(WebSocket):
             await self._arrival()
         return self._take_message()
 
+    def message_at_hand(self) -> Message | None:
+        """The next message if it is there already, else ``None``."""
+        return self._take_message() if self._received else None
+
     def _take(self) -> str | bytes:
         message = self._take_message()
         return str(message) if message.is_text else message.data

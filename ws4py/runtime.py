@@ -21,6 +21,7 @@ from ws4py.syscalls import READ_SIZE, patched
 
 __all__ = ["Alarm", "Runtime", "close_socket", "is_secure", "register", "runtime_of", "wait_ready"]
 
+
 class Alarm(Protocol):
     """What calls ``ring()`` and ``writable()`` of a channel: the part of a reactor that is needed.
 

@@ -1153,6 +1153,44 @@ def test_A14_cookies_are_sent_and_kept(kind):
     with_echo(client, handler, extra_headers=[("Set-Cookie", "set=1; Path=/")])
 
 
+@pytest.mark.skipif(
+    "proxy" not in signature(WebSocketBaseClient.__init__).parameters,
+    reason="our clients know no proxies yet",
+)
+@pytest.mark.parametrize("where", ["call", "session", "environment"])
+def test_A14_a_proxy_and_its_login(where, raw_server, monkeypatch):
+    proxy = raw_server.url.replace("ws:", "http:")
+    login = aiohttp.BasicAuth("user", "wo:rd")
+
+    def play():
+        with raw_server.accept() as peer:
+            head = peer.read_head()
+            peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            peer.read_to_eof()
+            return head
+
+    async def main():
+        playing = asyncio.get_running_loop().run_in_executor(None, play)
+        of_call, of_session = {}, {}
+        if where == "call":
+            of_call = {"proxy": proxy, "proxy_auth": login}
+        elif where == "session":
+            of_session = {"proxy": proxy, "proxy_auth": login}
+        else:
+            monkeypatch.setenv("http_proxy", proxy)
+            of_session = {"trust_env": True}
+        async with aiohttp.ClientSession(**of_session) as session:
+            with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
+                await session.ws_connect("ws://example.org/", **of_call)
+        assert caught.value.status == 403
+        return await playing
+
+    head = run(main())
+    assert head.start_line.startswith("CONNECT example.org:80")
+    expected = None if where == "environment" else "Basic dXNlcjp3bzpyZA=="
+    assert head.headers.get("proxy-authorization") == expected
+
+
 def test_cookies_of_ones_own():
     jar = aiohttp.CookieJar()
     jar.update_cookies({"everywhere": "1"})
