@@ -31,6 +31,12 @@ from ws4py.client import WebSocketBaseClient
 from ws4py.protocol.http import Response
 from ws4py.server.asyncioserver import serve
 
+#: The newest aiohttp wants logins to be headers; the document, and most programs, do not.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The 'auth' parameter is:DeprecationWarning"),
+]
+
 run = make_run("asyncio")
 CLIENT_KNOWS_COOKIES = "cookies" in signature(WebSocketBaseClient.__init__).parameters
 
