@@ -37,15 +37,10 @@ NO_TIMEOUT = ClientWSTimeout(ws_receive=None, ws_close=10.0)
 class Opening(Later):
     """What ``ws_connect()`` gives: ``await`` it, or ``async with`` it, which closes in the end."""
 
-    __slots__ = ("_done", "_opened")
+    __slots__ = ("_opened",)
 
-    def __init__(
-        self,
-        start: Callable[[], Any],
-        done: Callable[[], Awaitable[Any]] | None = None,
-    ) -> None:
+    def __init__(self, start: Callable[[], Any]) -> None:
         super().__init__(start)
-        self._done = done
         self._opened: Any = None
 
     async def __aenter__(self) -> Any:
@@ -54,8 +49,6 @@ class Opening(Later):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._opened.close()
-        if self._done is not None:
-            await self._done()
 
 
 class ClientSession:
@@ -235,12 +228,12 @@ class ClientSession:
     def _config(
         self, limits: ClientWSTimeout, heartbeat: float | None, compress: int, size: int
     ) -> Config:
-        total = getattr(self._timeout, "total", self._timeout)
+        total = getattr(self._timeout, "total", self._timeout) or None
         return DEFAULT.replace(
             open_timeout=DEFAULT.open_timeout if self._timeout is None else total,
             close_timeout=limits.ws_close,
-            ping_interval=heartbeat,
-            ping_timeout=heartbeat and heartbeat / 2,
+            ping_interval=heartbeat or None,
+            ping_timeout=heartbeat / 2 if heartbeat else None,
             max_message_size=size or None,
             compression=Compression(
                 client_max_window_bits=compress, server_max_window_bits=compress
