@@ -97,6 +97,8 @@ class Awaited(WebSocket):
     ``Config.receive_queue``; when it is full the peer is no longer read from.
     """
 
+    _sends_plainly = True  # what it adds, waiting, is not for broadcasts
+    _bytes_are_binary = True
     _most = DEFAULT.receive_queue
     _most_bytes = DEFAULT.receive_queue_size
 

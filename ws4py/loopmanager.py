@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ws4py.asynchooks import hook_task
 from ws4py.asyncioreactor import AsyncioReactor, reactor_of
-from ws4py.awaited import Awaited, HandledWebSocket
+from ws4py.awaited import HandledWebSocket
+from ws4py.broadcasting import broadcast
 from ws4py.manager import WebSocketManager
 from ws4py.messaging import Message
 from ws4py.transport import PolledTransport
@@ -118,13 +119,4 @@ class LoopManager(WebSocketManager):
 
         ``binary``: by default as the ``send()`` of each takes it.
         """
-        for ws in self:
-            if ws.terminated:
-                continue
-            try:
-                if isinstance(ws, Awaited):
-                    ws.push(message, binary)
-                else:
-                    ws.send(message, bool(binary))
-            except Exception:
-                logger.debug("no broadcast to %r", ws, exc_info=True)
+        broadcast(self, message, binary)

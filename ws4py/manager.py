@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ws4py.broadcasting import broadcast
 from ws4py.messaging import Message
 from ws4py.reactor import EPollPoller, KQueuePoller, PollPoller, SelectPoller
 from ws4py.syscalls import this_thread
@@ -293,13 +294,7 @@ class WebSocketManager:
 
     def broadcast(self, message: Payload | Message, binary: bool = False) -> None:
         """Send to every open websocket. A slow one delays nobody; a failing one is logged."""
-        for ws in list(self._websockets.values()):
-            if ws.terminated:
-                continue
-            try:
-                ws.send(message, binary)
-            except Exception:
-                logger.debug("no broadcast to %r", ws, exc_info=True)
+        broadcast(list(self._websockets.values()), message, binary)
 
     @property
     def websockets(self) -> dict[int, WebSocket]:

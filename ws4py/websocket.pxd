@@ -3,7 +3,7 @@ cimport cython
 
 from ws4py.lock cimport Lock
 from ws4py.messaging cimport BinaryMessage, Message, TextMessage
-from ws4py.protocol.connection cimport Connection
+from ws4py.protocol.connection cimport Connection, PreparedMessage
 from ws4py.transport cimport Driven, Transport
 
 cdef object CLOSED, OPEN
@@ -19,6 +19,8 @@ cdef class Endpoint(Driven):
     cdef _data_received(self, data, Py_ssize_t size=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cpdef send(self, payload, bint binary=*, compress=*)
+    @cython.locals(stream=Connection, transport=Transport, lock=Lock)
+    cpdef send_prepared(self, PreparedMessage message)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cdef _deliver_from(self, Message message)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)

@@ -22,7 +22,7 @@ from ws4py.messaging import (
     TextMessage,
 )
 from ws4py.protocol.config import Config
-from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo
+from ws4py.protocol.connection import CLOSED, INTERNAL_ERROR, OPEN, CloseInfo, PreparedMessage
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.streaming import Stream
 from ws4py.transport import BlockingTransport, Driven, Transport
@@ -241,6 +241,28 @@ class Endpoint(Driven):
         if stream.unsent and self._policy(transport) == "block":
             transport.wait_sent(self)
 
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """Send one of the copies of a message to many; see ``ws4py.broadcasting``. Any thread.
+
+        Waits for nobody: a peer that does not read is closed with 1013, or goes without the
+        message where ``Config.overflow`` is ``drop``. Raises ``ConnectionClosed``.
+        """
+        stream, transport = self.stream, self._transport or self._make_transport()
+        lock = transport.lock
+        lock.acquire()
+        try:
+            # One like it may just be leaving, where another thread writes: not slow for that.
+            if stream.owed() > stream.high_water + len(message.payload):
+                policy = "drop" if stream.config.overflow == "drop" else "close"
+                admitted = stream.overflow(policy)
+                transport.flush(self)
+                if not admitted:
+                    return
+            stream.send_prepared(message)
+            transport.flush(self, self.write_through)
+        finally:
+            lock.release()
+
     def _admitted(self, transport: Transport) -> bool:
         """Whether there is room for one more message, or may be made. Lock held."""
         stream = self.stream
@@ -333,6 +355,15 @@ class WebSocket(Endpoint):
     #: Policy for websockets of this class that nobody gives another.
     config: Config | None = None
     reading_buffer_size = DEFAULT_READING_SIZE
+
+    # For broadcasts: whether ``send()`` is ours, and whether it takes bytes for binary.
+    _sends_plainly = True
+    _bytes_are_binary = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "send" in vars(cls):
+            cls._sends_plainly = "_sends_plainly" in vars(cls)
 
     # Which end this is, and which of the two flags is ours; a client has it the other way round.
     _client = False

@@ -28,7 +28,7 @@ from ws4py.messaging import (
     TextMessage,
 )
 from ws4py.protocol.config import Compression, Config
-from ws4py.protocol.connection import Connection, State, is_valid_close_code
+from ws4py.protocol.connection import Connection, PreparedMessage, State, is_valid_close_code
 from ws4py.protocol.deflate import PerMessageDeflate
 
 OPEN, CLOSING, CLOSED = State.OPEN, State.CLOSING, State.CLOSED
@@ -1663,3 +1663,82 @@ def test_a_peer_that_hangs_up_instead_of_waiting_for_the_answer(clock):
     connection.receive_eof()
     info = connection.close_info
     assert (info.received, info.sent, info.clean) == ((1000, ""), None, False)
+
+
+class TestPreparedMessages:
+    """One message to many connections, encoded once for each form."""
+
+    def test_every_connection_gets_the_same_bytes(self, clock):
+        message = PreparedMessage(b"for all", False)
+        first, second = server(clock), server(clock)
+        first.send_prepared(message)
+        second.send_prepared(message)
+        frame = first.data_to_send()
+        assert frame == make_frame(TEXT, b"for all")
+        assert second.data_to_send() is frame
+        assert first.messages_out == 1
+        assert first.bytes_out == len(frame)
+        assert first.owed() == 0
+
+    def test_a_client_masks_each_by_itself(self, clock):
+        message = PreparedMessage(b"\xff" * 200, True)
+        end = client(clock)
+        end.send_prepared(message)
+        end.send_prepared(message)
+        wire = end.data_to_send()
+        assert wire[:208][4:8] != wire[208:][4:8]
+        assert [event.data for event in feed(server(clock), wire)] == [b"\xff" * 200] * 2
+
+    def test_it_waits_behind_a_message_in_fragments(self, clock):
+        end = server(clock)
+        fragments = end.fragmented(binary=True)
+        fragments.send(b"a")
+        end.send_prepared(PreparedMessage(b"b", True))
+        fragments.send(b"c", fin=True)
+        assert [event.data for event in feed(client(clock), end.data_to_send())] == [b"ac", b"b"]
+
+    def test_it_is_refused_by_a_connection_that_is_closing(self, clock):
+        end = server(clock)
+        end.send_close()
+        with pytest.raises(ConnectionClosed):
+            end.send_prepared(PreparedMessage(b"late", True))
+        assert end.messages_out == 0
+
+    @pytest.mark.parametrize("bits", [9, 15])
+    @pytest.mark.parametrize("resets", [True, False], ids=["no-takeover", "takeover"])
+    def test_among_compressed_messages_it_is_understood(self, clock, bits, resets):
+        """Whatever the connection's own compressor refers to is what the peer has seen."""
+        agreed = {"server_max_window_bits": bits, "server_no_context_takeover": resets}
+        ends, peers = [], []
+        for _ in range(2):
+            ends.append(server(clock))
+            peers.append(client(clock))
+            for end in (ends[-1], peers[-1]):
+                end.setup(
+                    Config(),
+                    PerMessageDeflate(
+                        client=end.client, compression=Compression(threshold=3), **agreed
+                    ),
+                )
+        words = [bytes(random.Random(n).choices(b"abcdefgh", k=400)) for n in range(4)]
+        for round_ in range(6):
+            message = PreparedMessage(words[round_ % 4] * 2, True)
+            sent = []
+            for end in ends:
+                end.send_message(words[round_ % 3], True)
+                end.send_prepared(message)
+                end.send_message(words[round_ % 4] + words[0], True)
+                sent.append(end.data_to_send())
+            for peer, data in zip(peers, sent, strict=True):
+                assert [event.data for event in feed(peer, data)] == [
+                    words[round_ % 3],
+                    words[round_ % 4] * 2,
+                    words[round_ % 4] + words[0],
+                ]
+            assert len(sent[0]) < 1000
+
+    def test_a_short_one_is_not_compressed(self, clock):
+        end = server(clock)
+        end.setup(Config(), PerMessageDeflate(client=False, compression=Compression(threshold=100)))
+        end.send_prepared(PreparedMessage(b"short", True))
+        assert end.data_to_send() == make_frame(BINARY, b"short")

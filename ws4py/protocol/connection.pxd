@@ -26,6 +26,16 @@ cdef class OutgoingMessage:
     cdef public bint _finished
     cdef public list _waiting
 
+cdef class PreparedMessage:
+    cdef readonly bytes payload
+    cdef readonly bint binary
+    cdef readonly int opcode
+    cdef bytes _plain
+    cdef dict _compressed
+
+    cdef bytes plain(self)
+    cdef bytes compressed(self, deflate)
+
 cdef class Connection:
     cdef public object _asked
     cdef public object _backlog
@@ -73,6 +83,8 @@ cdef class Connection:
     cpdef Py_ssize_t owed(self) except -1
     cpdef Py_ssize_t queued(self) except -1
     cpdef send_message(self, bytes payload, bint binary=*, compress=*)
+    @cython.locals(frame=bytes)
+    cpdef send_prepared(self, PreparedMessage message)
     @cython.locals(decoder=Decoder, opcode=int)
     cpdef Message next_event(self)
     @cython.locals(out=list, data=bytes)

@@ -58,7 +58,14 @@ from ws4py.protocol.wire import (
     new_key,
 )
 
-__all__ = ["CloseInfo", "Connection", "OutgoingMessage", "State", "is_valid_close_code"]
+__all__ = [
+    "CloseInfo",
+    "Connection",
+    "OutgoingMessage",
+    "PreparedMessage",
+    "State",
+    "is_valid_close_code",
+]
 
 #: RFC 6455 section 7.4.1: what stands for "none given" and "none came"; never on the wire.
 NO_STATUS = 1005
@@ -176,6 +183,38 @@ class OutgoingMessage:
         Raises ``ValueError`` when the last one was given already.
         """
         self._connection._send_fragment(self, payload, fin)
+
+
+class PreparedMessage:
+    """A message for many connections: encoded once for each form that they have agreed on.
+
+    ``payload`` is what goes on the wire, UTF-8 unless ``binary``. See
+    ``Connection.send_prepared``. Any thread.
+    """
+
+    __slots__ = ("_compressed", "_plain", "binary", "opcode", "payload")
+
+    def __init__(self, payload: bytes, binary: bool) -> None:
+        self.payload = payload
+        self.binary = binary
+        self.opcode = OPCODE_BINARY if binary else OPCODE_TEXT
+        self._plain = b""
+        self._compressed: dict[object, bytes] = {}
+
+    def plain(self) -> bytes:
+        """The frame of a server."""
+        if not self._plain:
+            self._plain = encode_frame(self.opcode, self.payload)
+        return self._plain
+
+    def compressed(self, deflate: PerMessageDeflate) -> bytes:
+        """The frame of a server that has agreed on permessage-deflate."""
+        form = deflate.form
+        frame = self._compressed.get(form)
+        if frame is None:
+            frame = encode_frame(self.opcode, deflate.compress_apart(self.payload), rsv1=True)
+            self._compressed[form] = frame
+        return frame
 
 
 class Connection:
@@ -514,6 +553,21 @@ class Connection:
             self._wait_in_line((opcode, payload, compress), len(payload))
             return
         self._send_whole(opcode, payload, compress)
+
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """One of the copies of a message to many. Raises ``ConnectionClosed`` unless open."""
+        if self.always_mask or self._writer is not None or self.state is not OPEN:
+            self.send_message(message.payload, message.binary)  # no two masks are the same
+            return
+        self.messages_out += 1
+        deflate = self.deflate
+        if deflate is not None and self._compresses(message.payload, None):
+            frame = message.compressed(deflate)
+            deflate.sent_apart()
+        else:
+            frame = message.plain()
+        self._out.append(frame)
+        self._queued += len(frame)
 
     def fragmented(self, *, binary: bool = False, compress: bool | None = None) -> OutgoingMessage:
         """A message to be sent in fragments. Other messages wait until its last one."""

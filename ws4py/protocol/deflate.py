@@ -253,6 +253,24 @@ class PerMessageDeflate:
         # zlib gives nothing at all when nothing was added since it was flushed last.
         return out[: -len(TAIL)] or EMPTY
 
+    @property
+    def form(self) -> tuple[int, int, int]:
+        """What ``compress_apart()`` depends on; the same for many connections."""
+        return self._bits, self._compression.level, self._compression.mem_level
+
+    def compress_apart(self, data: bytes) -> bytes:
+        """A whole message that refers to nothing before it: fit for everybody of this ``form``.
+
+        Where it is sent, ``sent_apart()`` has to be called.
+        """
+        compressor = self._new_compressor()
+        out = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        return out[: -len(TAIL)] or EMPTY
+
+    def sent_apart(self) -> None:
+        """The peer has inflated something that our compressor does not know of: begin anew."""
+        self._compressor = None
+
     def _new_compressor(self) -> zlib._Compress:
         compression = self._compression
         if self._bits >= MIN_ZLIB_BITS:

@@ -13,10 +13,10 @@ import logging
 from typing import Any
 
 from ws4py._extras import missing
+from ws4py.broadcasting import broadcast
 from ws4py.greenlets import wrap_tls
 from ws4py.protocol.config import DEFAULT
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
-from ws4py.server.broadcasting import broadcast
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.transport import cut
 from ws4py.websocket import WebSocket

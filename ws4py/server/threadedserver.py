@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ws4py.broadcasting import broadcast
 from ws4py.messaging import Message
 from ws4py.reactor import Reactor
 from ws4py.runtime import close_socket
 from ws4py.server import LAST_WORDS
 from ws4py.server.blockingopening import BlockingOpening
-from ws4py.server.broadcasting import broadcast
 from ws4py.server.reactorserver import ReactorServer
 from ws4py.websocket import WebSocket
 
