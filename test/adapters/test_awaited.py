@@ -14,6 +14,7 @@ from rawpeer import BINARY, PING, TEXT, RawClient, make_frame
 from ws4py.awaited import Awaited
 from ws4py.client.asyncioclient import connect
 from ws4py.exc import ConnectionClosed
+from ws4py.messaging import BinaryMessage, TextMessage
 from ws4py.server.asyncioserver import serve
 from ws4py.websocket import WebSocket
 
@@ -70,6 +71,24 @@ def test_text_is_str_and_binary_is_bytes(run):
             assert await ws.recv() == message
         await ws.send(b"text after all", binary=False)
         assert await ws.recv() == "text after all"
+
+    run(talk(echo, talker))
+
+
+def test_messages_as_what_they_are(run):
+    async def talker(ws):
+        assert ws.message_at_hand() is None
+        await ws.send("text")
+        await ws.send(b"bytes")
+        first = await ws.next_message()
+        assert (type(first), str(first)) == (TextMessage, "text")
+        await soon(lambda: ws.stats.messages_in == 2)
+        second = ws.message_at_hand()
+        assert (type(second), second.data) == (BinaryMessage, b"bytes")
+        await ws.close()
+        with pytest.raises(ConnectionClosed):
+            await ws.next_message()
+        assert ws.has_room  # nobody has to wait any more
 
     run(talk(echo, talker))
 

@@ -93,6 +93,10 @@ class Config:
     #: ``block`` waits (only a thread of one's own may), ``drop`` loses the message, ``close``
     #: ends the connection with 1013. ``None``: ``block`` where the transport may, else ``close``.
     overflow: Overflow | None = None
+    #: Whether pings and close frames are answered by themselves (RFC 6455 section 5.5). ``False``:
+    #: whoever gets the messages does it; a close frame within ``close_timeout``.
+    answer_pings: bool = True
+    answer_close: bool = True
 
     def __post_init__(self) -> None:
         for name in (
