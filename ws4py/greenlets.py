@@ -11,7 +11,7 @@ import select
 import ssl
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ws4py import runtime
@@ -22,6 +22,7 @@ from ws4py.syscalls import new_buffer, read_some
 
 try:
     import gevent
+    import gevent.event
     import gevent.socket
     import gevent.ssl
     import gevent.thread
@@ -29,7 +30,7 @@ try:
 except ImportError as exc:
     raise missing(__name__, "gevent", exc) from exc
 
-__all__ = ["Greenlets", "call_in", "wrap_tls"]
+__all__ = ["Greenlets", "adopt", "call_in", "wait", "wrap_tls"]
 
 #: The system's, whether patched or not.
 _system_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
@@ -206,12 +207,42 @@ def wait_natively(sock: Any, events: int, timeout: float | None) -> bool:
     return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
+def wait(sockets: Mapping[Any, int], timeout: float | None) -> Iterable[Any]:
+    """Those of the sockets that are ready, once one is; none after ``timeout`` seconds."""
+    loop = gevent.get_hub().loop
+    ready: set[Any] = set()
+    some = gevent.event.Event()
+
+    def note(sock: Any) -> None:
+        ready.add(sock)
+        some.set()
+
+    watchers = []
+    try:
+        for sock, events in sockets.items():
+            watchers.append(loop.io(sock.fileno(), native_events(events)))
+            watchers[-1].start(note, sock)
+        some.wait(timeout)
+    finally:
+        for watcher in watchers:
+            watcher.stop()
+            watcher.close()
+    return ready
+
+
 def wrap_tls(context: ssl.SSLContext, sock: Any, **options: Any) -> Any:
     """TLS around a socket of gevent's, by a context of gevent's or of the standard library's.
 
     The latter's own method would make a socket that blocks the hub.
     """
     return gevent.ssl.SSLSocket(sock=sock, _context=context, **options)
+
+
+def adopt(sock: Any) -> Any:
+    """A socket of gevent's in the place of one of the standard library's, which is used up."""
+    if isinstance(sock, (gevent.socket.socket, ssl.SSLSocket)):
+        return sock
+    return gevent.socket.socket(fileno=sock.detach())
 
 
 runtime.register(gevent.socket.socket, gevent.ssl.SSLSocket, Greenlets)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from ws4py.lock import new_lock
 from ws4py.reactor import READ, WRITE, Channel, alarm
 from ws4py.syscalls import READ_SIZE, patched
+from ws4py.tlsintls import TlsInTls
 
 __all__ = ["Alarm", "Runtime", "close_socket", "is_secure", "register", "runtime_of", "wait_ready"]
 
@@ -62,7 +63,7 @@ class Runtime:
 
     def is_socket(self, sock: Any) -> bool:
         """Whether there is a descriptor to wait for, and not just something that looks alike."""
-        return isinstance(sock, socket.socket)
+        return isinstance(sock, (socket.socket, TlsInTls))
 
     def new_lock(self) -> Any:
         """A recursive lock."""
@@ -115,6 +116,8 @@ def register(sockets: type, tls_sockets: type, runtime: Callable[[Any], Runtime]
 
 def runtime_of(sock: Any) -> Runtime:
     """The runtime of a connection over this socket."""
+    if isinstance(sock, TlsInTls):
+        sock = sock.carrier
     for sockets, runtime in _others:
         if isinstance(sock, sockets):
             return runtime(sock)
@@ -123,7 +126,7 @@ def runtime_of(sock: Any) -> Runtime:
 
 def is_secure(sock: Any) -> bool:
     """Whether the socket speaks TLS."""
-    return isinstance(sock, (ssl.SSLSocket, *_tls_sockets))
+    return isinstance(sock, (ssl.SSLSocket, TlsInTls, *_tls_sockets))
 
 
 def wait_ready(sock: Any, events: int, timeout: float | None) -> bool:

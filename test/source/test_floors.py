@@ -51,6 +51,7 @@ FLOORS = {
     "ws4py.reactor": 2,
     "ws4py.runtime": 2,
     "ws4py.syscalls": 2,
+    "ws4py.tlsintls": 2,
     "ws4py.transport": 2,
     "ws4py.websocket": 3,
     "ws4py.manager": 4,
@@ -68,13 +69,19 @@ TOP = ("ws4py.client", "ws4py.server", "ws4py.dropin", "ws4py.cli")
 #: Adapters never import each other; these are what they share, or a second name of one.
 SHARED = {
     "ws4py.client",
+    "ws4py.client.auth",
     "ws4py.client.cookies",
+    "ws4py.client.journey",
     "ws4py.client.dial",
+    "ws4py.client.offline",
     "ws4py.client.opening",
     "ws4py.client.pinning",
+    "ws4py.client.persistent",
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
+    "ws4py.client.route",
+    "ws4py.client.tls",
     "ws4py.server",
     "ws4py.server.caretaker",
     "ws4py.server.cherootconnection",
@@ -96,6 +103,8 @@ OPTIONAL = {
     "asyncore": "ws4py.dropin.asyncore_client",  # Python's own up to 3.11, then pyasyncore
     "python_socks": "ws4py.client.proxy",
     "wsaccel": "ws4py.protocol.mask",
+    "certifi": "ws4py.client.tls",
+    "httpx": "ws4py.client.auth",
 }
 
 

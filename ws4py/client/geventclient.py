@@ -10,7 +10,7 @@ from typing import Any
 from ws4py._extras import missing
 from ws4py.client import WebSocketBaseClient
 from ws4py.client.dial import Network
-from ws4py.greenlets import call_in, wrap_tls
+from ws4py.greenlets import adopt, call_in, wait, wrap_tls
 from ws4py.messaging import Message
 
 try:
@@ -40,7 +40,7 @@ class WebSocketClient(WebSocketBaseClient):
     the thread that runs the hub; ``send``, ``ping`` and ``close`` work from any thread.
     """
 
-    _network = Network(gevent.socket.socket, look_up, wrap_tls)
+    _network = Network(gevent.socket.socket, wrap_tls, adopt, look_up, wait)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._hub = gevent.get_hub()
@@ -89,7 +89,12 @@ class WebSocketClient(WebSocketBaseClient):
     def terminate(self) -> None:
         """End it now; see ``WebSocket.terminate``. Whoever waits in ``receive()`` is told."""
         super().terminate()
+        if not self._persists:
+            call_in(self._hub, self.messages.put, None)
+
+    def _leave(self, error: Exception | None = None) -> Any:
         call_in(self._hub, self.messages.put, None)
+        return super()._leave(error)
 
     def run_forever(self) -> None:
         """Wait until ``closed()`` has returned; not from the client's own greenlet."""

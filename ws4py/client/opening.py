@@ -1,211 +1,105 @@
-"""Clients on an asyncio loop: from a URL to an open connection, without blocking anybody.
+"""Clients on an asyncio loop: openings without blocking anybody, and what drives them then.
 
-What ``client.dial`` does for threads, under the same deadline and with the same errors, and the
-client that is driven by the loop. It must never know HTTP, frames, or whose loop it is.
+Carries out the steps of ``client.route`` on the loop. It must never know what the steps are for,
+nor frames, nor whose loop it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
+import inspect
 import socket
-import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from ws4py.asynchooks import hook_task
 from ws4py.asyncioreactor import AsyncioReactor, reactor_of
 from ws4py.awaited import Later
 from ws4py.client import WebSocketBaseClient
-from ws4py.client.dial import (
-    Deadline,
-    Network,
-    explained,
-    is_literal,
-    new_unix_socket,
-    no_address,
-    resolve,
-    tls_error,
-    wrap_tls,
-)
-from ws4py.exc import ConnectionTimeout
-from ws4py.protocol.config import DEFAULT
-from ws4py.protocol.handshake import ClientHandshake
-from ws4py.protocol.uri import Uri
-from ws4py.reactor import READ, WRITE, Channel
-from ws4py.syscalls import READ_SIZE
+from ws4py.client.persistent import Stopped
+from ws4py.client.reconnect import Why
+from ws4py.client.route import Await, LookUp, Steps, T
+from ws4py.reactor import Channel
 from ws4py.transport import PolledTransport, Transport
 
-__all__ = ["LoopClient", "Opener"]
-
-IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+__all__ = ["LoopClient", "drive"]
 
 
-class Opener(Channel):
-    """One connection on its way. ``sock`` is closed by whoever catches an error."""
-
-    def __init__(self, reactor: AsyncioReactor, uri: Uri, deadline: Deadline) -> None:
-        super().__init__()
-        self.reactor = reactor
-        self.uri = uri
-        self.deadline = deadline
-        self.sock: Any = None
-        self._ready: asyncio.Future[bool] | None = None
-
-    async def open(self, handshake: ClientHandshake, ssl_options: Mapping[str, Any]) -> Any:
-        """The connected socket after all handshakes. Raises as ``WebSocketBaseClient.connect``."""
-        try:
-            if self.uri.unix_path is not None:
-                await self._dial_unix(self.uri.unix_path)
+async def drive(steps: Steps[T], reactor: AsyncioReactor) -> T:
+    """Carry out all steps on the reactor's loop; what they end in. Raises what they raise."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                if isinstance(step, LookUp):
+                    result: Any = await look_up(step)
+                elif isinstance(step, Await):
+                    result = await patiently(step.awaitable, step.timeout)
+                else:
+                    result = await wait(step.sockets, step.timeout, reactor)
+            except BaseException as exc:
+                step = steps.throw(exc)
             else:
-                await self._dial_tcp()
-            if self.uri.secure:
-                await self._start_tls(ssl_options)
-            await self._shake_hands(handshake)
-            if handshake.error is not None:
-                raise handshake.error
-        except BaseException:
-            if self.sock is not None:
-                self.sock.close()
-            raise
-        return self.sock
+                step = steps.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
 
-    # Waiting
+
+async def look_up(step: LookUp) -> list[Any]:
+    """All addresses of a name, by the loop's resolver."""
+    asking = asyncio.get_running_loop().getaddrinfo(step.host, step.port, type=socket.SOCK_STREAM)
+    return list(await patiently(asking, step.timeout))
+
+
+async def patiently(awaitable: Awaitable[T], timeout: float | None) -> T:
+    """What it gives. Raises ``TimeoutError`` after ``timeout`` seconds, and cancels it."""
+    task = asyncio.ensure_future(awaitable)
+    try:
+        await asyncio.wait({task}, timeout=timeout)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
+
+
+class _Watch(Channel):
+    """Says which socket is ready; without a socket, that time is up."""
+
+    def __init__(self, told: asyncio.Future[list[Any]], sock: Any = None) -> None:
+        super().__init__()
+        self._told = told
+        self._ready = [] if sock is None else [sock]
 
     def readable(self) -> None:
         """What is waited for has come."""
-        self._tell(True)
+        if not self._told.done():
+            self._told.set_result(self._ready)
 
-    writable = readable
+    writable = ring = readable
 
-    def ring(self) -> None:
-        """Time is up."""
-        self._tell(False)
 
-    def _tell(self, ready: bool) -> None:
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(ready)
-
-    async def _wait(self, events: int, timeout: float | None) -> bool:
-        """Until the socket is ready; ``False`` when ``timeout`` seconds have passed."""
-        fd = self.sock.fileno()
-        self._ready = self.reactor.loop.create_future()
-        self.reactor.register(fd, self, events)
-        try:
-            if timeout is not None:
-                self.reactor.set_alarm(self, self.reactor.clock() + timeout)
-            return await self._ready
-        finally:
-            self.reactor.cancel_alarm(self)
-            self.reactor.unregister(fd)
-
-    # The steps
-
-    async def _dial_unix(self, path: str) -> None:
-        self.sock = new_unix_socket(path)
-        try:
-            await self._connect(path, self.deadline.left("connecting"))
-        except OSError as exc:
-            raise explained(exc, path) from exc
-
-    async def _dial_tcp(self) -> None:
-        """Every address of the name in turn; each may take its share of the time that is left."""
-        addresses = await self._look_up()
-        failure: OSError | None = None
-        for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            left = self.deadline.left("connecting")
-            share = None if left is None else left / (len(addresses) - index)
-            try:
-                self.sock = socket.socket(family, kind, protocol)
-                await self._connect(address, share)
-            except OSError as exc:
-                if self.sock is not None:
-                    self.sock.close()
-                failure = exc
-                continue
-            with contextlib.suppress(OSError):
-                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return
-        if isinstance(failure, ConnectionTimeout):
-            raise failure
-        assert failure is not None
-        raise explained(failure, self.deadline.address) from failure
-
-    async def _look_up(self) -> list[Any]:
-        host, port, deadline = self.uri.host, self.uri.port, self.deadline
-        assert port is not None
-        if is_literal(host):
-            return resolve(host, port, deadline, Network())
-        asking = asyncio.ensure_future(
-            self.reactor.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        )
-        try:
-            await asyncio.wait({asking}, timeout=deadline.left("the name look-up"))
-            if not asking.done():
-                raise deadline.missed("the name look-up")
-            found = asking.result()
-        except ConnectionTimeout:
-            raise
-        except OSError as exc:
-            raise no_address(exc, host, deadline) from exc
-        finally:
-            asking.cancel()
-        return list(found)
-
-    async def _connect(self, address: Any, timeout: float | None) -> None:
-        self.sock.setblocking(False)
-        code = self.sock.connect_ex(address)
-        if code in IN_PROGRESS and self.uri.unix_path is None:
-            if not await self._wait(WRITE, timeout):
-                raise self.deadline.missed("the TCP connection")
-            code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-
-    async def _start_tls(self, options: Mapping[str, Any]) -> None:
-        self.sock = wrap_tls(self.sock, self.uri, options)
-        while True:
-            try:
-                self.sock.do_handshake()
-                return
-            except ssl.SSLWantReadError:
-                events = READ
-            except ssl.SSLWantWriteError:
-                events = WRITE
-            except ssl.SSLError as exc:
-                raise tls_error(exc, self.uri, self.deadline) from exc
-            if not await self._wait(events, self.deadline.left("the TLS handshake")):
-                raise self.deadline.missed("the TLS handshake")
-
-    async def _shake_hands(self, handshake: ClientHandshake) -> None:
-        """Write the request, read the answer."""
-        request = memoryview(handshake.request)
-        while request:
-            try:
-                request = request[self.sock.send(request) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                if not await self._wait(WRITE, self.deadline.left("the opening handshake")):
-                    raise self.deadline.missed("the opening handshake") from None
-        while not handshake.done:
-            try:
-                data = self.sock.recv(READ_SIZE)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                await self._wait_for_answer(handshake)
-                continue
-            except (ssl.SSLEOFError, ConnectionResetError):
-                data = b""  # what came before may explain it
-            if data:
-                handshake.receive_data(data)
-            else:
-                handshake.receive_eof()
-
-    async def _wait_for_answer(self, handshake: ClientHandshake) -> None:
-        end = handshake.deadline
-        left = None if end is None else max(0.0, end - self.reactor.clock())
-        if not await self._wait(READ, left):
-            handshake.tick()
+async def wait(
+    sockets: Mapping[Any, int], timeout: float | None, reactor: AsyncioReactor
+) -> Iterable[Any]:
+    """One of the sockets that are ready, once one is; none after ``timeout`` seconds."""
+    told: asyncio.Future[list[Any]] = reactor.loop.create_future()
+    alarm = _Watch(told)
+    watched = []
+    try:
+        for sock, events in sockets.items():
+            fd = sock.fileno()
+            reactor.register(fd, _Watch(told, sock), events)
+            watched.append(fd)
+        if timeout is not None:
+            reactor.set_alarm(alarm, reactor.clock() + timeout)
+        return await told
+    finally:
+        reactor.cancel_alarm(alarm)
+        for fd in watched:
+            reactor.unregister(fd)
 
 
 class LoopClient(WebSocketBaseClient):
@@ -225,6 +119,10 @@ class LoopClient(WebSocketBaseClient):
         self._over = asyncio.Event()
         self._over.set()
         self._hook_task: asyncio.Task[None] | None = None
+        # With ``reconnect``: the task that is there from connect() to the end of all, and the
+        # one in which it makes its attempts.
+        self._keeper: asyncio.Task[None] | None = None
+        self._trying: asyncio.Task[Any] | None = None
 
     def connect(self) -> Awaitable[None]:  # type: ignore[override]
         """Connect, as soon as the loop comes to it; awaiting it waits until ``opened()``.
@@ -233,6 +131,8 @@ class LoopClient(WebSocketBaseClient):
         begun by awaiting it, or by ``run_forever()``.
         """
         self._over = asyncio.Event()
+        if self.reconnect is not None:
+            self._begin_attempts()  # now, so that close() may come before the loop comes to it
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -241,34 +141,119 @@ class LoopClient(WebSocketBaseClient):
         return loop.create_task(self._open())
 
     async def _open(self) -> None:
-        if self.sock is not None:
+        if self.sock is not None or (self._keeper is not None and not self._keeper.done()):
             raise RuntimeError(f"{self!r} is connected already")
         self._wanted = False
         self.loop = asyncio.get_running_loop()
         if self._over.is_set():
             self._over = asyncio.Event()
-        config = self.config or DEFAULT
-        deadline = Deadline(config.open_timeout, self.url)
-        handshake = self._new_handshake()
-        opener = Opener(reactor_of(self.loop), self.uri, deadline)
         try:
-            self.sock = await opener.open(handshake, self.ssl_options)
+            if self.reconnect is None:
+                opened = await drive(self._opening(), reactor_of(self.loop))
+                self._start(opened, self._over)
+            else:
+                await self._open_first()
         except BaseException:
             self._over.set()
             raise
-        self._established(handshake, config)
+
+    def _start(self, opened: Any, over: asyncio.Event) -> None:
+        """Serve this connection; ``over`` tells its end."""
+        assert self.loop is not None
+        self._established(opened)
         transport = self.transport
         assert isinstance(transport, PolledTransport)
-        self._hook_task = hook_task(self, opener.reactor)
+        transport.on_end = lambda ws: over.set()
+        self._hook_task = hook_task(self, reactor_of(self.loop))
         transport.start(self)
         self.handshake_ok()
 
     def _new_transport(self) -> Transport:
         assert self.loop is not None
-        transport = PolledTransport(self.sock, reactor_of(self.loop))
-        over = self._over
-        transport.on_end = lambda ws: over.set()
-        return transport
+        return PolledTransport(self.sock, reactor_of(self.loop))
+
+    # -- one connection after the other ------------------------------------------------------
+
+    async def _open_first(self) -> None:
+        """Begin to keep it connected, and wait for the first connection."""
+        assert self.loop is not None
+        if not self._persists:
+            self._begin_attempts()
+        first: asyncio.Future[None] = self.loop.create_future()
+        self._keeper = self.loop.create_task(self._keep(first))
+        try:
+            await first
+        except asyncio.CancelledError:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+            raise
+
+    async def _keep(self, first: asyncio.Future[None]) -> None:
+        """From the first attempt to the end of all."""
+        attempts, all_over = self._attempts, self._over
+        try:
+            error = await self._connect_and_serve(first)
+            if self._attempts is attempts:  # else closed() has called __init__
+                told = self._leave(error if first.done() else None)
+                if inspect.isawaitable(told):
+                    await told
+            if not first.done():
+                first.set_exception(error or self._stopped_error())
+        except asyncio.CancelledError:
+            self._dismissed()
+            self.close_connection()
+            self._leave()
+            raise
+        finally:
+            all_over.set()
+
+    async def _connect_and_serve(self, first: asyncio.Future[None]) -> Exception | None:
+        """One connection after the other; the error for which it is given up."""
+        attempts, why = self._attempts, None
+        while not self._stoppable.stopped:
+            over = asyncio.Event()
+            try:
+                self._start(await self._try(why), over)
+            except Stopped:
+                break
+            except Exception as exc:
+                return exc
+            self._heed_stop()
+            if not first.done():
+                first.set_result(None)
+            await over.wait()
+            if self._hook_task is not None:
+                await asyncio.wait({self._hook_task})
+            if self._attempts is not attempts:
+                break
+            why = self.close_info
+        return None
+
+    async def _try(self, why: Why | None) -> Any:
+        """Attempts until one succeeds. Raises the error for which it is given up."""
+        assert self.loop is not None
+        steps = self._openings(why)
+        self._trying = self.loop.create_task(drive(steps, reactor_of(self.loop)))
+        try:
+            return await self._trying
+        except asyncio.CancelledError:
+            if self._stoppable.stopped:
+                raise Stopped from None
+            raise
+        finally:
+            self._trying = None
+
+    def _stop(self) -> None:
+        super()._stop()
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: nothing is tried there
+                self.loop.call_soon_threadsafe(self._stop_trying)
+
+    def _stop_trying(self) -> None:
+        if self._trying is not None:
+            self._trying.cancel()
+
+    # -- waiting for the end -----------------------------------------------------------------
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over and ``closed()`` has returned."""
@@ -299,5 +284,6 @@ class LoopClient(WebSocketBaseClient):
             await self.wait_closed()
         finally:
             if not self._over.is_set():
+                self._dismissed()
                 self.close_connection()
                 await asyncio.sleep(0)  # the hooks of the end follow as a call to the loop

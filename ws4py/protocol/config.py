@@ -68,6 +68,11 @@ class Config:
     max_headers: int = 100
     #: Name look-up, TCP, TLS and opening handshake together.
     open_timeout: float | None = 10.0
+    #: Parts of that by themselves: name look-up and TCP; each TLS handshake; each request and its
+    #: answer, a proxy's too. One limit for all is what most programs want.
+    connect_timeout: float | None = None
+    tls_timeout: float | None = None
+    handshake_timeout: float | None = None
     #: From our close frame to the end of the TCP connection.
     close_timeout: float | None = 10.0
     #: A ping after this much silence. Below the 60 s after which common proxies cut.
@@ -78,6 +83,9 @@ class Config:
     #: whoever gets the messages does it; a close frame within ``close_timeout``.
     answer_pings: bool = True
     answer_close: bool = True
+    #: Redirects that a client follows, one after the other, within ``open_timeout``. What the
+    #: widely used clients allow; 0 follows none.
+    max_redirects: int = 10
     #: ``None`` neither offers nor accepts permessage-deflate.
     compression: Compression | None = field(default_factory=Compression)
     #: Unsent bytes of one connection above which ``overflow`` decides.
@@ -91,7 +99,15 @@ class Config:
     overflow: Overflow | None = None
 
     def __post_init__(self) -> None:
-        for name in ("open_timeout", "close_timeout", "ping_interval", "ping_timeout"):
+        for name in (
+            "open_timeout",
+            "connect_timeout",
+            "tls_timeout",
+            "handshake_timeout",
+            "close_timeout",
+            "ping_interval",
+            "ping_timeout",
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a positive time or None, not {value!r}")
@@ -105,6 +121,8 @@ class Config:
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+        if self.max_redirects < 0:
+            raise ValueError(f"max_redirects must not be negative, not {self.max_redirects!r}")
         if self.max_message_size is not None and self.max_message_size < 0:
             raise ValueError(f"max_message_size must not be negative, not {self.max_message_size}")
         if self.overflow not in (None, "block", "drop", "close"):

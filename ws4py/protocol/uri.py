@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import quote, unquote
 
-__all__ = ["Uri", "parse_uri"]
+__all__ = ["Proxy", "Uri", "parse_proxy", "parse_uri"]
 
 #: What may be typed, and the scheme that it stands for.
 SCHEMES = {
@@ -21,6 +21,16 @@ SCHEMES = {
     "https": "wss",
     "ws+unix": "ws+unix",
     "wss+unix": "wss+unix",
+}
+
+#: Kinds of proxies, and their usual ports.
+PROXIES = {
+    "http": 80,
+    "https": 443,
+    "socks4": 1080,
+    "socks4a": 1080,
+    "socks5": 1080,
+    "socks5h": 1080,
 }
 
 # RFC 3986 appendix B, with "//" made mandatory.
@@ -56,13 +66,14 @@ class Uri:
     @property
     def host_header(self) -> str:
         """The ``Host`` field (RFC 9112 section 3.2): without a default port."""
-        host = self.host
-        if ":" in host:
-            # A zone index means something on this machine only (RFC 6874 section 4).
-            host = f"[{host.partition('%')[0]}]"
         if self.port is None or self.port == (443 if self.secure else 80):
-            return host
-        return f"{host}:{self.port}"
+            return _bracketed(self.host)
+        return self.authority
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as a proxy wants them (RFC 9112 section 3.2.3)."""
+        return f"{_bracketed(self.host)}:{self.port}"
 
     @property
     def origin(self) -> str:
@@ -76,6 +87,24 @@ class Uri:
         return f"{self.scheme}://{path}" + (f":{self.resource}" if self.resource != "/" else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy's URL taken apart. ``str()`` gives it back without user name and password."""
+
+    #: One of ``PROXIES``.
+    scheme: str
+    host: str
+    port: int
+    userinfo: tuple[str, str] | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}"
+
+
+class _Wrong(Exception):
+    """What is wrong with a URL."""
+
+
 def parse_uri(url: str) -> Uri:
     """Take a URL apart: ``ws``, ``wss``, ``ws+unix``, ``wss+unix``, or ``http(s)`` for the former.
 
@@ -84,22 +113,51 @@ def parse_uri(url: str) -> Uri:
 
     Raises ``ValueError`` with a text for people; the text never contains the password.
     """
+    try:
+        return _parse_uri(url)
+    except _Wrong as error:
+        raise ValueError(f"{_masked(url)!r} is no WebSocket URL: {error}") from None
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Take the URL of a proxy apart: ``http``, ``https``, ``socks4``, ``4a``, ``5`` or ``5h``.
+
+    Without a scheme it is ``http``; what follows host and port is ignored. Raises ``ValueError``
+    with a text for people; the text never contains the password.
+    """
+    typed, _, rest = url.rpartition("://")
+    scheme = typed.lower() or "http"
+    try:
+        if scheme not in PROXIES:
+            known = ", ".join(f"{name}://" for name in PROXIES)
+            _refuse(f"the scheme {typed!r} is not known; known are {known}")
+        if _FORBIDDEN.search(url):
+            _refuse("it contains a space or a control character")
+        userinfo, at, where = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")
+        host, port = _host_and_port(where)
+    except _Wrong as error:
+        raise ValueError(f"{_masked(url)!r} is no URL of a proxy: {error}") from None
+    login = _user_and_password(userinfo) if at else None
+    return Proxy(scheme, host, port or PROXIES[scheme], login)
+
+
+def _parse_uri(url: str) -> Uri:
     match = _URL.match(url)
     if match is None:
-        _refuse(url, f"it has to look like ws://host:port/path{_guess(url)}")
+        _refuse(f"it has to look like ws://host:port/path{_guess(url)}")
     typed, authority, path, query, fragment = match.groups()
     scheme = SCHEMES.get(typed.lower())
     if scheme is None:
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        _refuse(url, f"the scheme {typed!r} is not known; known are {known}")
+        _refuse(f"the scheme {typed!r} is not known; known are {known}")
     if _FORBIDDEN.search(url):
-        _refuse(url, "it contains a space or a control character; write a space as %20")
+        _refuse("it contains a space or a control character; write a space as %20")
     if fragment:
-        _refuse(url, "a fragment ('#…') has no meaning here; write the character # as %23")
+        _refuse("a fragment ('#…') has no meaning here; write the character # as %23")
     if scheme.endswith("+unix"):
-        return _unix_uri(url, scheme, authority, path, query)
+        return _unix_uri(scheme, authority, path, query)
     userinfo, at, where = authority.rpartition("@")
-    host, port = _host_and_port(url, where)
+    host, port = _host_and_port(where)
     return Uri(
         scheme,
         host,
@@ -109,49 +167,49 @@ def parse_uri(url: str) -> Uri:
     )
 
 
-def _unix_uri(url: str, scheme: str, authority: str, path: str, query: str) -> Uri:
+def _unix_uri(scheme: str, authority: str, path: str, query: str) -> Uri:
     if authority:
-        _refuse(url, f"a Unix socket takes three slashes: {scheme}:///path/to.sock")
+        _refuse(f"a Unix socket takes three slashes: {scheme}:///path/to.sock")
     path, _, resource = path.partition(":")
     if path in ("", "/"):
-        _refuse(url, f"the path of the socket is missing: {scheme}:///path/to.sock")
+        _refuse(f"the path of the socket is missing: {scheme}:///path/to.sock")
     if resource and not resource.startswith("/"):
-        _refuse(url, "what follows the ':' is the resource and begins with '/'")
+        _refuse("what follows the ':' is the resource and begins with '/'")
     return Uri(
         scheme, "localhost", None, _encoded((resource or "/") + query), unix_path=unquote(path)
     )
 
 
-def _host_and_port(url: str, where: str) -> tuple[str, int | None]:
+def _host_and_port(where: str) -> tuple[str, int | None]:
     match = _AUTHORITY.fullmatch(where)
     if match is None:
-        _refuse(url, "host and port are garbled; an IPv6 address stands in brackets: ws://[::1]:80")
+        _refuse("host and port are garbled; an IPv6 address stands in brackets: ws://[::1]:80")
     host, digits = match.groups()
     if not host:
-        _refuse(url, "the host is missing")
-    host = _ipv6(url, host[1:-1]) if host.startswith("[") else _host_name(url, host)
+        _refuse("the host is missing")
+    host = _ipv6(host[1:-1]) if host.startswith("[") else _host_name(host)
     if not digits:
         return host, None
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 5):
-        _refuse(url, "the port is not a number")
+        _refuse("the port is not a number")
     port = int(digits)
     if not 1 <= port <= 65535:
-        _refuse(url, "the port is not between 1 and 65535")
+        _refuse("the port is not between 1 and 65535")
     return host, port
 
 
-def _host_name(url: str, host: str) -> str:
+def _host_name(host: str) -> str:
     if not host.isascii():
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError as error:
-            _refuse(url, f"the host cannot be encoded for the DNS: {error}")
+            _refuse(f"the host cannot be encoded for the DNS: {error}")
     if not _HOST.fullmatch(host):
-        _refuse(url, "the host contains a character that no host name has")
+        _refuse("the host contains a character that no host name has")
     return host.lower()
 
 
-def _ipv6(url: str, text: str) -> str:
+def _ipv6(text: str) -> str:
     # Imported here because hardly anybody types one, and it is slow to import.
     from ipaddress import IPv6Address
 
@@ -160,7 +218,7 @@ def _ipv6(url: str, text: str) -> str:
     try:
         IPv6Address(text)
     except ValueError:
-        _refuse(url, "what stands in brackets is no IPv6 address")
+        _refuse("what stands in brackets is no IPv6 address")
     return text
 
 
@@ -187,5 +245,10 @@ def _masked(url: str) -> str:
     return f"{scheme if slashes else ''}{slashes}…@{after}" if at else url
 
 
-def _refuse(url: str, why: str) -> NoReturn:
-    raise ValueError(f"{_masked(url)!r} is no WebSocket URL: {why}")
+def _bracketed(host: str) -> str:
+    """An IPv6 address in brackets; its zone means something on this machine only (RFC 6874, 4)."""
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
+
+
+def _refuse(why: str) -> NoReturn:
+    raise _Wrong(why)
