@@ -226,6 +226,12 @@ class Awaited(WebSocket):
         """
         super().send(payload, not isinstance(payload, str) if binary is None else binary)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a message that is sent now is written now, instead of when it is awaited."""
+        stream = self.stream
+        return stream.owed() <= stream.high_water or not self._may_wait()
+
     def _may_wait(self) -> bool:
         return self.stream.config.overflow in (None, "block") and self.stream.state is OPEN
 
