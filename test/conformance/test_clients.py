@@ -6,19 +6,26 @@ one is asked for. A backend joins by one entry in ``test/support/backends.py``.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
 import logging
 import os
 import socket
 import ssl
 import threading
+import time
 import zlib
+from datetime import datetime, timedelta, timezone
+from http.cookiejar import CookieJar
 
 import pytest
 from backends import CLIENTS, LINKS, QUICK, ClientBackend, websockets_server
 from broken import BROKEN
 from conversation import Background, TlsByHand, ask, read_close_code, read_message, read_text
 from hooks import Recorded
+from hostile import HOSTILE, HostileServer, redirection, reset
+from proxyserver import ConnectProxy
 from rawpeer import (
     BINARY,
     CLOSE,
@@ -31,9 +38,10 @@ from rawpeer import (
     close_payload,
     make_frame,
 )
-from waiting import wait_for
+from waiting import TIMEOUT, wait_for
 
-from ws4py.exc import ConnectionClosed, ConnectionTimeout, HandshakeError
+from ws4py.client.auth import Bearer, Digest
+from ws4py.exc import ConnectionClosed, ConnectionTimeout, HandshakeError, ProxyError
 from ws4py.protocol.config import Compression
 
 KEEPALIVE = QUICK.replace(ping_interval=0.15, ping_timeout=0.15)
@@ -64,6 +72,23 @@ def backend(request) -> ClientBackend:
 @pytest.fixture
 def link() -> str:
     return "tcp"
+
+
+@pytest.fixture(scope="session")
+def bad_tls(ca) -> dict[str, ssl.SSLContext]:
+    """TLS of servers whom nobody should trust."""
+    long_ago = datetime(2001, 1, 1, tzinfo=timezone.utc)
+    fine, other = ca.issue_cert("localhost"), ca.issue_cert("elsewhere.test")
+    old = ca.issue_cert("localhost", not_before=long_ago, not_after=long_ago + timedelta(days=9))
+    contexts = {}
+    for fault, certificate in {"expired": old, "for another host": other, "": fine}.items():
+        contexts[fault] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(contexts[fault])
+    lonely = type(ca)()
+    with lonely.private_key_pem.tempfile() as key, lonely.cert_pem.tempfile() as certificate:
+        contexts["self-signed"] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        contexts["self-signed"].load_cert_chain(certificate, key)
+    return contexts
 
 
 @pytest.fixture
@@ -971,28 +996,6 @@ class TestOpening:
         assert (caught.value.status, caught.value.body) == (403, b"go off")
         assert ("X-Why", "you") in caught.value.headers
 
-    def test_a_server_that_never_answers_the_handshake(self, connect, raw):
-        with pytest.raises(ConnectionTimeout):
-            connect(raw.url, config=QUICK.replace(open_timeout=0.2))
-
-    def test_a_server_that_answers_byte_by_byte_is_given_one_deadline(self, connect, raw):
-        stop = threading.Event()
-
-        def drip():
-            peer = raw.accept()
-            peer.read_request()
-            with contextlib.suppress(OSError):
-                for byte in peer.response():
-                    if stop.wait(0.03):
-                        return
-                    peer.send(bytes([byte]))
-
-        dripping = Background(drip)
-        with pytest.raises(ConnectionTimeout):
-            connect(raw.url, config=QUICK.replace(open_timeout=0.3))
-        stop.set()
-        dripping.result()
-
     @over_tls
     def test_a_server_that_stops_within_the_tls_handshake(self, connect):
         with RawServer() as silent, pytest.raises(ConnectionTimeout):
@@ -1022,6 +1025,20 @@ class TestOpening:
                 connect(f"wss://localhost:{server.port}/")
             accepting.result()
 
+    @pytest.mark.parametrize("fault", ["expired", "self-signed", "for another host"])
+    def test_a_bad_certificate_is_refused(self, connect, ca, bad_tls, fault):
+        with RawServer(tls=bad_tls[fault]) as server:
+
+            def accept():
+                with pytest.raises(OSError):
+                    server.accept().read(1)
+
+            accepting = Background(accept)
+            trusting = {"ca_data": ca.cert_pem.bytes().decode()}
+            with pytest.raises(ssl.SSLCertVerificationError, match="is not accepted"):
+                connect(f"wss://localhost:{server.port}/", ssl_options=trusting)
+            accepting.result()
+
     @over_all_links
     def test_ten_connections_at_once(self, meet):
         pairs = [meet(Echo) for _ in range(10)]
@@ -1033,3 +1050,418 @@ class TestOpening:
             goodbye(peer)
         for client, _ in pairs:
             assert client.wait_closed() == (1000, "")
+
+
+# -- the way to the server -----------------------------------------------------------------
+
+LOGIN = base64.b64encode(b"me:s@cret").decode()
+
+
+class TestTheWay:
+    @pytest.mark.parametrize("link", ["tcp", "tls"])
+    @pytest.mark.parametrize("secure", [False, True], ids=["http proxy", "https proxy"])
+    def test_through_a_proxy(self, connect, echo_url, secure, server_tls, client_tls):
+        """Also TLS inside of TLS: 512 KiB there and back, and what TLS cuts in pieces."""
+        blob = os.urandom(1 << 19)
+        with ConnectProxy(tls=server_tls if secure else None, login=LOGIN) as proxy:
+            client = connect(
+                echo_url,
+                proxy=proxy.url.replace("://", "://me:s%40cret@"),
+                proxy_ssl_options=client_tls,
+            )
+            client.ws.send(blob, binary=True)
+            for n in range(20):
+                client.ws.send("x" * n * 1000)
+            client.log.wait("received_message", 21)
+            messages = [args[0] for args in client.log.args("received_message")]
+            assert messages[0].data == blob
+            assert [len(message.data) for message in messages[1:]] == list(range(0, 20000, 1000))
+            client.ws.close(1000, "thanks")
+            assert client.wait_closed() == (1000, "thanks")
+        target = echo_url.partition("://")[2].strip("/")
+        assert proxy.heads[0].startswith(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n")
+
+    def test_a_proxy_that_refuses(self, connect, raw):
+        with ConnectProxy(login=LOGIN) as proxy, pytest.raises(ProxyError) as caught:
+            connect(raw.url, proxy=proxy.url)
+        assert caught.value.status == 407
+        assert ("Proxy-Authenticate", 'Basic realm="test"') in caught.value.headers
+
+    def test_the_proxy_of_the_environment_finds_the_host(self, connect, raw, monkeypatch):
+        with ConnectProxy() as proxy:
+            monkeypatch.setenv("http_proxy", f"localhost:{proxy.port}")
+
+            def accept():
+                peer = raw.accept()
+                peer.handshake()
+                return peer
+
+            accepting = Background(accept)
+            connect(f"ws://somewhere.test:{raw.port}/", Echo)
+            assert ask(accepting.result()) == "ping?"
+
+    def test_the_hosts_certificate_is_checked_through_a_proxy(self, connect, bad_tls, ca):
+        with RawServer(tls=bad_tls[""]) as server, ConnectProxy() as proxy:
+
+            def accept():
+                with pytest.raises(OSError):
+                    server.accept().read(1)
+
+            accepting = Background(accept)
+            with pytest.raises(ssl.SSLCertVerificationError):
+                connect(
+                    f"wss://somewhere.test:{server.port}/",
+                    proxy=proxy.url,
+                    ssl_options={"ca_data": ca.cert_pem.bytes().decode()},
+                )
+            accepting.result()
+
+    def test_http_in_a_url_means_ws(self, meet, raw, monkeypatch):
+        monkeypatch.setattr(RawServer, "url", f"http://127.0.0.1:{raw.port}/")
+        _, peer = meet(Echo)
+        assert ask(peer) == "ping?"
+
+    def test_tls_over_a_unix_socket(self, connect, server_tls, client_tls, tmp_path):
+        with RawServer(tls=server_tls, path=str(tmp_path / "socket")) as server:
+
+            def accept():
+                peer = server.accept()
+                peer.handshake()
+                return peer
+
+            accepting = Background(accept)
+            connect(server.url, Echo, ssl_options=client_tls)
+            assert ask(accepting.result()) == "ping?"
+
+    @pytest.mark.parametrize("link", ["tcp", "tls"])
+    def test_a_socket_that_is_connected_already(self, meet, raw):
+        sock = socket.create_connection(("127.0.0.1", raw.port), 10)
+        _, peer = meet(Echo, sock=sock)
+        assert ask(peer) == "ping?"
+        assert len(raw.accepted) == 1
+
+    def test_a_socket_of_the_users_is_closed_when_there_is_no_connection(self, connect, raw):
+        sock = socket.create_connection(("127.0.0.1", raw.port), 10)
+        closing = Background(lambda: raw.accept().close())
+        with pytest.raises((HandshakeError, OSError)):
+            connect(raw.url, sock=sock)
+        closing.result()
+        assert sock.fileno() == -1
+
+    @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs all of 127.0.0.0/8")
+    def test_the_address_to_connect_from(self, meet):
+        _, peer = meet(local_addr="127.0.0.9")
+        assert peer.sock.getpeername()[0] == "127.0.0.9"
+
+    def test_options_of_the_socket(self, meet):
+        client, _ = meet(socket_options=[(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)])
+        assert client.ws.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert client.ws.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+# -- HTTP around the opening ---------------------------------------------------------------
+
+
+class Visits(HostileServer):
+    """Answers each request with the next of these; 101 for ``None``. Remembers the requests."""
+
+    def __init__(self, *answers: bytes | None) -> None:
+        self.requests: list = []
+        self._answers = list(answers)
+        super().__init__(self._answer)
+
+    def _answer(self, peer) -> None:
+        head = peer.read_request()
+        answer = self._answers[len(self.requests)]
+        self.requests.append(head)
+        peer.send(peer.response() if answer is None else answer)
+        peer.read_to_eof()
+
+    def header(self, name: str) -> list:
+        return [head.headers.get(name) for head in self.requests]
+
+
+def visit(connect, url, **options) -> None:
+    """Connect and hang up."""
+    client = connect(url, **options)
+    client.ws.close_connection()
+    client.wait_closed()
+
+
+class TestHTTP:
+    def test_redirects_are_followed(self, connect):
+        with Visits(None) as there:
+            place = f"http://localhost:{there.port}/there?x#y"
+            with Visits(redirection("second"), redirection(place, "308 Go")) as here:
+                client = connect(f"ws://127.0.0.1:{here.port}/a/first", headers={"X": "y"})
+                assert str(client.ws.connected_uri) == f"ws://localhost:{there.port}/there?x"
+                assert client.ws.handshake_response.status == 101
+                client.ws.close_connection()
+                client.wait_closed()
+        paths = [head.start_line.split()[1] for head in [*here.requests, *there.requests]]
+        assert paths == ["/a/first", "/a/second", "/there?x"]
+        assert here.header("x") + there.header("x") == ["y", "y", "y"]
+        assert there.header("origin") == [f"http://{there.header('host')[0]}"]
+        keys = here.header("sec-websocket-key") + there.header("sec-websocket-key")
+        assert len(set(keys)) == 3
+
+    def test_a_redirect_from_plain_to_tls_and_not_back(self, connect, server_tls, client_tls):
+        options = {"ssl_options": {"ssl_context": client_tls}}
+        with RawServer(tls=server_tls) as safe, Visits(redirection(safe.url)) as plain:
+            back, there = plain.url, safe.url
+
+            def answer():
+                peer = safe.accept()
+                peer.read_request()
+                peer.send(redirection(back))
+                peer.read_to_eof()
+
+            answering = Background(answer)
+            with pytest.raises(HandshakeError) as caught:
+                connect(plain.url, **options)
+            answering.result()
+        assert str(caught.value) == (
+            f"{there} answered 302 Found and redirects to {back!r}, which is not followed: it"
+            f" would give up TLS; connect to {back} if that is what you want"
+        )
+        assert caught.value.status == 302
+
+    def test_secrets_are_not_given_to_others(self, connect):
+        jar = CookieJar()
+        secrets = {"Authorization": "Bearer abc", "Cookie": "a=1", "X": "y"}
+        with (
+            Visits(None) as there,
+            Visits(redirection("/2"), redirection(there.url, "307 Go")) as here,
+        ):
+            visit(connect, here.url, headers=secrets, cookies=jar)
+        assert here.header("authorization") == ["Bearer abc"] * 2
+        assert here.header("cookie") == ["a=1"] * 2
+        assert there.header("x") == ["y"]
+        assert there.header("authorization") == there.header("cookie") == [None]
+
+    def test_cookies_are_kept_and_sent(self, connect):
+        jar = CookieJar()
+        first = redirection("/in", "303 In", "Set-Cookie: session=1; Path=/")
+        with Visits(first, None, None) as server:
+            visit(connect, server.url, cookies=jar)
+            visit(connect, server.url, cookies=jar)
+            assert server.header("cookie") == [None, "session=1", "session=1"]
+        with Visits(None, None) as server:
+            visit(connect, server.url, cookies="a=1; b=2")
+            visit(connect, server.url, cookies={"a": "1"}, headers=[("Cookie", "c=3")])
+            assert server.header("cookie") == ["a=1; b=2", "c=3; a=1"]
+
+    def test_cookies_of_a_refusal_are_kept(self, connect):
+        jar = CookieJar()
+        refusal = b"HTTP/1.1 403 No\r\nSet-Cookie: why=you\r\nContent-Length: 0\r\n\r\n"
+        with Visits(refusal) as server, pytest.raises(HandshakeError):
+            connect(server.url, cookies=jar)
+        assert [cookie.name for cookie in jar] == ["why"]
+
+    def test_who_we_are(self, connect):
+        with Visits(None, None, None) as server:
+            visit(connect, f"ws://joe:secret@127.0.0.1:{server.port}/")
+            visit(connect, server.url, auth=("joe", "secret"))
+            visit(connect, server.url, auth=Bearer("abc"))
+            basic = "Basic am9lOnNlY3JldA=="
+            assert server.header("authorization") == [basic, basic, "Bearer abc"]
+
+    def test_digest_is_answered(self, connect):
+        pytest.importorskip("httpx")
+        challenge = (
+            b"HTTP/1.1 401 Who\r\nContent-Length: 4\r\n"
+            b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n\r\nWho?'
+        )
+        auth = Digest("joe", "secret")
+        with Visits(challenge, None, None) as server:
+            visit(connect, server.url, auth=auth)
+            visit(connect, server.url, auth=auth)
+            first, *others = server.header("authorization")
+        assert first is None
+        assert len(others) == 2
+        for given in others:
+            assert given.startswith('Digest username="joe", realm="r", nonce="n", uri="/"')
+        assert len(set(others)) == 2
+
+    def test_functions_are_asked_at_each_attempt(self, connect):
+        asked = []
+
+        def headers():
+            asked.append("headers")
+            return {"X-Count": str(len(asked))}
+
+        def auth():
+            asked.append("auth")
+            return Bearer(f"token-{len(asked)}")
+
+        # Redirects belong to the same attempt.
+        with Visits(redirection("/2"), None, None) as server:
+            visit(connect, server.url, headers=headers, auth=auth)
+            visit(connect, server.url, headers=headers, auth=auth)
+            assert server.header("x-count") == ["1", "1", "3"]
+            assert server.header("authorization") == [f"Bearer token-{n}" for n in (2, 2, 4)]
+        assert asked == ["headers", "auth"] * 2
+
+    def test_a_function_that_raises(self, connect, raw):
+        with pytest.raises(ZeroDivisionError):
+            connect(raw.url, headers=lambda: 1 / 0)
+        with pytest.raises(TypeError, match="auth has to be"):
+            connect(raw.url, auth=lambda: "token")
+
+    def test_a_coroutine_function_where_a_loop_runs(self, connect, backend):
+        async def auth():
+            await asyncio.sleep(0)
+            return Bearer("abc")
+
+        async def headers():
+            return [("X", "y")]
+
+        with Visits(None) as server:
+            if backend.name not in ("asyncio", "uvloop", "tornado"):
+                with pytest.raises(TypeError, match="give this one an ordinary function"):
+                    connect(server.url, auth=auth)
+                return
+            visit(connect, server.url, auth=auth, headers=headers)
+            assert server.header("authorization") == ["Bearer abc"]
+            assert server.header("x") == ["y"]
+
+    def test_a_coroutine_function_that_takes_too_long(self, connect, raw, backend):
+        if backend.name not in ("asyncio", "uvloop", "tornado"):
+            pytest.skip("no loop runs it")
+
+        async def headers():
+            await asyncio.sleep(TIMEOUT)
+
+        with pytest.raises(ConnectionTimeout) as caught:
+            connect(raw.url, headers=headers, config=QUICK.replace(open_timeout=0.2))
+        assert str(caught.value) == (
+            f"could not connect to {raw.url} within 0.2 s: the function that gives headers or auth"
+            " took too long. Whom does it ask? Config.open_timeout sets the time."
+        )
+
+    def test_headers_can_be_changed_and_left_out(self, connect):
+        with Visits(None) as server:
+            visit(
+                connect,
+                server.url,
+                headers=[("Host", "chat.example"), ("User-Agent", "me")],
+                origin="https://chat.example",
+                exclude_headers=["Sec-WebSocket-Extensions"],
+            )
+            assert server.header("host") == ["chat.example"]
+            assert server.header("origin") == ["https://chat.example"]
+            assert server.header("user-agent") == ["me"]
+            assert server.header("sec-websocket-extensions") == [None]
+
+    def test_a_socket_of_ones_own_leads_to_one_place(self, connect):
+        with Visits(redirection("/2")) as server:
+            sock = socket.create_connection(("127.0.0.1", server.port))
+            with pytest.raises(HandshakeError, match="answered 302 Found: it redirects to '/2'"):
+                connect(server.url, sock=sock)
+            assert len(server.requests) == 1
+
+
+# -- servers that are broken or mean ---------------------------------------------------------
+
+#: The time for everything in the opening, so that what is endless or silent ends soon.
+HURRIED = QUICK.replace(open_timeout=0.2, close_timeout=0.2, max_redirects=5)
+
+
+class TestHostileServers:
+    """Whatever a server does, it ends in an error that says so, within the deadline."""
+
+    @pytest.mark.parametrize("name", HOSTILE)
+    def test_an_opening_with_it_fails(self, connect, name):
+        case = HOSTILE[name]
+        with HostileServer(case.script) as server:
+            config = HURRIED if case.takes_time else HURRIED.replace(open_timeout=TIMEOUT)
+            begun = time.monotonic()
+            with pytest.raises(case.error) as caught:
+                connect(server.url, config=config, cookies=CookieJar())
+            assert time.monotonic() - begun < TIMEOUT / 2
+            assert str(server.port) in str(caught.value)
+        assert type(caught.value) is case.error
+        assert case.text in str(caught.value)
+        assert len(str(caught.value)) < 1000
+        assert len(server.accepted) == case.connections
+        if case.body:
+            assert len(caught.value.body) == case.body
+
+    def test_one_that_does_not_accept(self, connect):
+        """Its queue is full, so that nobody hears anything of it."""
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(listener.getsockname())
+            port = listener.getsockname()[1]
+            with pytest.raises(ConnectionTimeout, match=f"{port}/ within 0.2 s: the TCP"):
+                connect(f"ws://127.0.0.1:{port}/", config=HURRIED)
+
+    @pytest.mark.parametrize(
+        ("early", "code"),
+        [
+            (make_frame(TEXT, b"?", key=b"abcd"), 1002),
+            (make_frame(TEXT, b"?", rsv=2), 1002),
+            (make_frame(TEXT, b"?", rsv=4), 1002),
+            (make_frame(3, b"?"), 1002),
+            (make_frame(BINARY, b"", length=1 << 40), 1009),
+            (make_frame(BINARY, deflated(bytes(10_000_000)), rsv=4), 1009),
+            (make_frame(TEXT, b"\xff"), 1007),
+            (make_frame(TEXT, b"", fin=False) + make_frame(CONT, b"", fin=False) * 5000, 1009),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", 1002),
+        ],
+        ids=[
+            *("masked", "reserved bit", "not deflated", "reserved opcode", "huge", "bomb"),
+            *("no UTF-8", "empty fragments", "another answer"),
+        ],
+    )
+    def test_frames_right_behind_the_101(self, meet, early, code):
+        good = make_frame(TEXT, b"good")
+        config = HURRIED.replace(max_message_size=1_000_000, open_timeout=TIMEOUT)
+        client, peer = meet(extra=good + early, config=config, headers=DEFLATE)
+        assert read_close_code(peer) == code
+        peer.close()
+        assert client.wait_closed()[0] == 1006
+        assert client.log.texts == ["good"]
+        assert client.ws.close_info.sent[0] == code
+
+    @pytest.mark.parametrize(
+        "extra", [b"", make_frame(TEXT, b"hello"), make_frame(TEXT, b"he")[:3]]
+    )
+    @pytest.mark.parametrize("end", [reset, lambda peer: peer.close()], ids=["RST", "FIN"])
+    def test_the_end_right_behind_the_101(self, connect, raw, extra, end):
+        def accept():
+            peer = raw.accept()
+            peer.handshake(extra=extra)
+            end(peer)
+
+        accepting = Background(accept)
+        try:
+            client = connect(raw.url, config=QUICK)
+        except (HandshakeError, OSError):  # the RST may overtake the answer
+            assert end is reset
+        else:
+            code, reason = client.wait_closed()
+            assert (code, bool(reason)) == (1006, True)
+            if end is not reset and extra.endswith(b"hello"):
+                assert client.log.texts == ["hello"]
+        accepting.result()
+
+    def test_pings_without_end_from_one_that_does_not_read(self, meet):
+        """Neither does the memory grow, nor does it take longer than that to close."""
+        client, peer = meet(config=HURRIED.replace(open_timeout=TIMEOUT, high_water=65536))
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.sock.settimeout(0.2)
+        with contextlib.suppress(OSError):
+            for _ in range(500):
+                peer.sock.sendall(make_frame(PING, b"x" * 125) * 100)
+        assert client.ws.buffered_amount <= 2 * 65536
+        client.ws.close()
+        with contextlib.suppress(OSError):
+            while True:
+                peer.sock.sendall(make_frame(PING, b"x" * 125) * 100)
+        client.log.wait("closed")

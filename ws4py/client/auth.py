@@ -92,7 +92,8 @@ class _Flow:
 
     def _pairs(self) -> Pairs:
         """What it has added."""
-        return [(n, v) for n, v in self._request.headers.multi_items() if n.lower() != "host"]
+        pairs = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self._request.headers.raw]
+        return [(name, value) for name, value in pairs if name.lower() != "host"]
 
 
 #: As it may be given: ``(user, password)``, ``Bearer``, or an ``httpx.Auth``.

@@ -756,8 +756,9 @@ def _explain(uri: Uri, response: Response, reason: str, sent: Headers) -> str:
         hint += f": {excerpt(headers['upgrade'])}"
     title = _TITLE.search(page)
     said = " ".join((title[1] if title else _TAG.sub(" ", page) if html else page).split())
-    said = f"; it says {excerpt(said, 200)}" if said else ""
     hint = f": {hint}" if hint else ""
+    if said:
+        said = f"{' It' if hint.endswith('?') else '; it'} says {excerpt(said, 200)}"
     return f"{uri} answered {status} {excerpt(reason)[1:-1]}".rstrip() + hint + said
 
 
