@@ -1,0 +1,60 @@
+"""The dialect of websocket-client: ``import ws4py.dropin.websocket_client as websocket``.
+
+``WebSocket`` and ``create_connection`` for those who receive, ``WebSocketApp`` for those who have
+callbacks. docs/coming-from-websocket-client.md says what is better and what differs. This package
+must never know protocol: what it lacks belongs to our own clients.
+"""
+
+from __future__ import annotations
+
+from ws4py.dropin.websocket_client.abnf import *
+from ws4py.dropin.websocket_client.abnf import ABNF
+from ws4py.dropin.websocket_client.app import WebSocketApp, set_reconnect
+from ws4py.dropin.websocket_client.core import WebSocket, create_connection
+from ws4py.dropin.websocket_client.exceptions import (
+    WebSocketAddressException,
+    WebSocketBadStatusException,
+    WebSocketConnectionClosedException,
+    WebSocketException,
+    WebSocketPayloadException,
+    WebSocketProtocolException,
+    WebSocketProxyException,
+    WebSocketTimeoutException,
+)
+from ws4py.dropin.websocket_client.options import getdefaulttimeout, setdefaulttimeout
+from ws4py.dropin.websocket_client.trace import (
+    dump,
+    enableTrace,
+    isEnabledForDebug,
+    isEnabledForError,
+    isEnabledForTrace,
+    trace,
+)
+
+#: Options that the library sets on every socket; ours sets TCP_NODELAY by itself.
+DEFAULT_SOCKET_OPTION: list[tuple[int, int, int]] = []
+
+__all__ = [
+    "ABNF",
+    "DEFAULT_SOCKET_OPTION",
+    "WebSocket",
+    "WebSocketAddressException",
+    "WebSocketApp",
+    "WebSocketBadStatusException",
+    "WebSocketConnectionClosedException",
+    "WebSocketException",
+    "WebSocketPayloadException",
+    "WebSocketProtocolException",
+    "WebSocketProxyException",
+    "WebSocketTimeoutException",
+    "create_connection",
+    "dump",
+    "enableTrace",
+    "getdefaulttimeout",
+    "isEnabledForDebug",
+    "isEnabledForError",
+    "isEnabledForTrace",
+    "set_reconnect",
+    "setdefaulttimeout",
+    "trace",
+]

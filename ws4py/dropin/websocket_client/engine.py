@@ -1,0 +1,102 @@
+"""The client below the dialect: everything that comes, in its order, for whoever asks for it.
+
+This module must never know the names of the library.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from ws4py.client.pull import PullClient
+from ws4py.messaging import CloseControlMessage, Message
+from ws4py.protocol.config import Config
+from ws4py.protocol.connection import OutgoingMessage
+from ws4py.websocket import WebSocket
+
+__all__ = ["Engine"]
+
+#: Pings and pongs that nobody asked for; the oldest are forgotten.
+MAX_CONTROLS = 1024
+
+
+class Engine(PullClient):
+    """A blocking client that also gives pings, pongs and the close frame. Any thread."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._controls: deque[Message] = deque(maxlen=MAX_CONTROLS)
+        self._behind: Message | None = None  # data that came behind those
+        self._reading = threading.RLock()
+        self._outgoing: OutgoingMessage | None = None
+
+    def _deliver_control(self, message: Message) -> None:
+        super()._deliver_control(message)
+        self._controls.append(message)
+
+    def _has_controls(self) -> bool:
+        return bool(self._controls)
+
+    def next_event(self, timeout: float | None = None) -> Message:
+        """The next message of any kind; raises what ``next_message`` does."""
+        with self._reading:
+            if not self._controls and self._behind is None:
+                end = None if timeout is None else time.monotonic() + timeout
+                message = self._inbox.get() if self._inbox else None
+                if message is None:
+                    message = self._drive(self._has_controls, end)
+                if not self._controls and message is not None:
+                    return message
+                self._behind = message
+            if self._controls:
+                return self._controls.popleft()
+            message, self._behind = self._behind, None
+            if message is None:
+                raise self.closed_error()
+            return message
+
+    def next_content(self, timeout: float | None = None) -> Message:
+        """The next data message, or the close frame."""
+        while True:
+            message = self.next_event(timeout)
+            if message.is_text or message.is_binary or isinstance(message, CloseControlMessage):
+                return message
+
+    def send_part(self, data: bytes, opcode: int, fin: bool) -> None:
+        """One fragment of a message: the first says which kind, the last is ``fin``."""
+        with self.transport.lock:
+            if opcode:
+                self._outgoing = OutgoingMessage(self.stream, opcode, None)
+            if self._outgoing is None:
+                raise ValueError("there is no message to continue")
+            self._outgoing.send(data, fin)
+            if fin:
+                self._outgoing = None
+            self.transport.flush(self)
+        if self.stream.unsent:
+            self.transport.wait_sent(self)
+
+    def begin_to_close(self, code: int, reason: str | bytes, timeout: float | None) -> None:
+        """Send the close frame; the end is there within ``timeout`` seconds."""
+        if self._transport is None or self._ended:
+            return
+        with self.transport.lock:
+            config: Config = self.stream.config
+            self.stream.keep_alive(config.replace(close_timeout=timeout or None))
+        WebSocket.close(self, code, reason)
+        if timeout is not None and timeout <= 0:
+            self.close_connection()
+
+    def wait_closed(self) -> None:
+        """Until it is over; data that still comes is dropped.
+
+        From a signal handler that interrupts this thread's own receiving, which does the rest, it
+        returns at once.
+        """
+        if self._driver == threading.get_ident():
+            return
+        while not self._ended and self._transport is not None:
+            self._drive(bool, None)
+        self._inbox.finish()

@@ -1,0 +1,80 @@
+"""Tracing as websocket-client does it: the opening handshake and every message, on a logger.
+
+This module must never change what it tells about.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["dump", "enableTrace", "isEnabledForTrace", "logger", "trace_handshake"]
+
+logger = logging.getLogger("websocket")
+logger.addHandler(logging.NullHandler())
+
+_on = False
+_handler: logging.Handler | None = None
+
+
+def enableTrace(  # noqa: N802 - the library's name
+    traceable: bool, handler: logging.Handler | None = None, level: str = "DEBUG"
+) -> None:
+    """Show the opening handshake and the messages of every connection, or no longer.
+
+    ``handler``: by default one that writes to ``sys.stderr``; ``level``: its name.
+    """
+    global _on, _handler
+    if _handler is not None:
+        logger.removeHandler(_handler)
+        _handler = None
+    _on = bool(traceable)
+    if _on:
+        _handler = handler or logging.StreamHandler()
+        logger.addHandler(_handler)
+        logger.setLevel(getattr(logging, level))
+
+
+def isEnabledForTrace() -> bool:  # noqa: N802
+    """Whether tracing is on."""
+    return _on
+
+
+def isEnabledForDebug() -> bool:  # noqa: N802
+    """Whether debugging messages are shown."""
+    return logger.isEnabledFor(logging.DEBUG)
+
+
+def isEnabledForError() -> bool:  # noqa: N802
+    """Whether errors are shown."""
+    return logger.isEnabledFor(logging.ERROR)
+
+
+def _only_if_on(tell: Callable[[str], None]) -> Callable[[str], None]:
+    def told(text: str) -> None:
+        if _on:
+            tell(text)
+
+    return told
+
+
+trace = _only_if_on(logger.debug)
+
+
+def dump(title: str, text: str) -> None:
+    """A block with a title, if tracing is on."""
+    if _on:
+        logger.debug("--- %s ---", title)
+        logger.debug("%s", text)
+        logger.debug("-----------------------")
+
+
+def trace_handshake(request: bytes, status: int | None, headers: Any) -> None:
+    """The opening handshake, as it was answered."""
+    if not _on:
+        return
+    dump("request header", request.decode("latin-1").rstrip("\r\n"))
+    if status is not None:
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+        dump("response header", "\r\n".join(lines))
