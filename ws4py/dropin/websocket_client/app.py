@@ -237,10 +237,11 @@ class _Run:
         self.making = making
         self.connecting = connecting
         self.reconnect = reconnect
+        self.dispatcher: Any = None
         self.attempts = Attempts(
             Reconnect(
                 delays=lambda: itertools.repeat(reconnect),
-                give_up=lambda why: not reconnect,
+                give_up=lambda why: not reconnect or self.dispatcher is not None,
             )
         )
         self.ending: tuple[int | None, str | None] = None, None
@@ -275,15 +276,17 @@ class _Run:
     def under(self, dispatcher: Any) -> bool:
         """Connect, and leave the rest to a loop of the program's."""
         self.dispatcher = dispatcher
-        self._go_on(None)
+        self._go_on()
         return self.app.has_errored
 
-    def _go_on(self, why: Why | None) -> None:
-        sock = self.app.sock if not self.stoppable.stopped and self._connect(why) else None
-        if self.app.sock is None or sock is None and self.stoppable.stopped:
-            self._tear_down()
-            return
-        self.dispatcher.read(self.app.sock.sock, self._readable)
+    def _go_on(self, *_: Any) -> bool:
+        if not self.stoppable.stopped and self._connect(None):
+            assert self.app.sock is not None
+            self.dispatcher.read(self.app.sock.sock, self._readable)
+            self.dispatcher.timeout(0, self._catch_up)  # what came with the opening handshake
+        else:
+            self._come_back()
+        return False
 
     def _readable(self, *_: Any) -> bool:
         """Its callback: all that is there; whether to watch any longer."""
@@ -292,16 +295,21 @@ class _Run:
                 pass
         except WebSocketTimeoutException:
             return True
-        why = self._ended()
-        if why is not None and self.reconnect and not self.stoppable.stopped:
-            self.dispatcher.timeout(self.reconnect, self._come_back)
-        else:
-            self._tear_down()
+        if self.app.sock is not None:
+            self._ended()
+            self._come_back()
         return False
 
-    def _come_back(self, *_: Any) -> bool:
-        self._go_on(None)
+    def _catch_up(self, *_: Any) -> bool:
+        self._readable()
         return False
+
+    def _come_back(self) -> None:
+        """After a while, or never."""
+        if self.reconnect and not self.stoppable.stopped:
+            self.dispatcher.timeout(self.reconnect, self._go_on)
+        else:
+            self._tear_down()
 
     # One connection
 
