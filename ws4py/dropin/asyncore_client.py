@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from http.cookiejar import CookieJar
@@ -78,7 +79,9 @@ class _Watched:
 
     def handle_error(self) -> None:
         """Called where an exception is handled: out of the loop with it."""
-        raise
+        error = sys.exc_info()[1]
+        assert error is not None
+        raise error
 
     def close(self) -> None:
         """``asyncore.close_all()``: the websocket closes its socket itself."""
@@ -239,9 +242,9 @@ class WebSocket:
 
     ``protocol``: the subprotocol to ask for; ``cookie_jar``: an ``http.cookiejar.CookieJar`` whose
     cookies are sent, and which keeps those of the answer. Callbacks, here or as attributes:
-    ``onopen()``, ``onmessage(data)``, ``onerror(exception)`` (without it the exception is raised out
-    of the loop) and ``onclose()``, only after a closing handshake. ``options``: any other argument
-    of ``WebSocketBaseClient``. Raises ``ValueError`` for a URL that is none.
+    ``onopen()``, ``onmessage(data)``, ``onerror(exception)`` (without it the exception is raised
+    out of the loop) and ``onclose()``, only after a closing handshake. ``options``: any other
+    argument of ``WebSocketBaseClient``. Raises ``ValueError`` for a URL that is none.
     """
 
     def __init__(

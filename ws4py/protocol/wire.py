@@ -552,7 +552,6 @@ class Decoder:
         self._position += take
         self.receive_body(body, take)
 
-
     def _end_fragment(self) -> bool:
         """Leave the frame; whether it was the last of its message."""
         self._in_frame = False

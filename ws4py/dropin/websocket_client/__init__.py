@@ -7,8 +7,24 @@ must never know protocol: what it lacks belongs to our own clients.
 
 from __future__ import annotations
 
-from ws4py.dropin.websocket_client.abnf import *
-from ws4py.dropin.websocket_client.abnf import ABNF
+from ws4py.dropin.websocket_client.abnf import (
+    ABNF,
+    STATUS_ABNORMAL_CLOSED,
+    STATUS_BAD_GATEWAY,
+    STATUS_GOING_AWAY,
+    STATUS_INVALID_EXTENSION,
+    STATUS_INVALID_PAYLOAD,
+    STATUS_MESSAGE_TOO_BIG,
+    STATUS_NORMAL,
+    STATUS_POLICY_VIOLATION,
+    STATUS_PROTOCOL_ERROR,
+    STATUS_SERVICE_RESTART,
+    STATUS_STATUS_NOT_AVAILABLE,
+    STATUS_TLS_HANDSHAKE_ERROR,
+    STATUS_TRY_AGAIN_LATER,
+    STATUS_UNEXPECTED_CONDITION,
+    STATUS_UNSUPPORTED_DATA_TYPE,
+)
 from ws4py.dropin.websocket_client.app import WebSocketApp, set_reconnect
 from ws4py.dropin.websocket_client.core import WebSocket, create_connection
 from ws4py.dropin.websocket_client.exceptions import (
@@ -37,6 +53,21 @@ DEFAULT_SOCKET_OPTION: list[tuple[int, int, int]] = []
 __all__ = [
     "ABNF",
     "DEFAULT_SOCKET_OPTION",
+    "STATUS_ABNORMAL_CLOSED",
+    "STATUS_BAD_GATEWAY",
+    "STATUS_GOING_AWAY",
+    "STATUS_INVALID_EXTENSION",
+    "STATUS_INVALID_PAYLOAD",
+    "STATUS_MESSAGE_TOO_BIG",
+    "STATUS_NORMAL",
+    "STATUS_POLICY_VIOLATION",
+    "STATUS_PROTOCOL_ERROR",
+    "STATUS_SERVICE_RESTART",
+    "STATUS_STATUS_NOT_AVAILABLE",
+    "STATUS_TLS_HANDSHAKE_ERROR",
+    "STATUS_TRY_AGAIN_LATER",
+    "STATUS_UNEXPECTED_CONDITION",
+    "STATUS_UNSUPPORTED_DATA_TYPE",
     "WebSocket",
     "WebSocketAddressException",
     "WebSocketApp",

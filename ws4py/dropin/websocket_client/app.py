@@ -14,7 +14,7 @@ from typing import Any
 from ws4py.client.persistent import Stoppable, Stopped
 from ws4py.client.reconnect import Attempts, Reconnect, Why, keep_trying
 from ws4py.client.route import Steps
-from ws4py.dropin.websocket_client.abnf import ABNF, text_of
+from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, text_of
 from ws4py.dropin.websocket_client.callbacks import call
 from ws4py.dropin.websocket_client.core import WebSocket
 from ws4py.dropin.websocket_client.engine import Engine
@@ -33,7 +33,7 @@ __all__ = ["WebSocketApp", "set_reconnect"]
 _reconnect = 0.0
 
 
-def set_reconnect(reconnectInterval: float) -> None:  # noqa: N803 - the library's name
+def set_reconnect(reconnectInterval: float) -> None:
     """Seconds after which every ``run_forever()`` connects again, unless it is told otherwise."""
     global _reconnect
     _reconnect = reconnectInterval
@@ -138,8 +138,12 @@ class WebSocketApp:
             self._begin_to_close(sock)
 
     def _begin_to_close(self, sock: WebSocket) -> None:
-        how = {"status": 1000, "reason": b"", "timeout": CONFIG.close_timeout} | self._closing
-        sock._begin_to_close(**how)
+        how = self._closing
+        sock._begin_to_close(
+            how.get("status", STATUS_NORMAL),
+            how.get("reason", b""),
+            how.get("timeout", CONFIG.close_timeout),
+        )
 
     # -- running -------------------------------------------------------------------------------
 
@@ -224,7 +228,7 @@ class WebSocketApp:
 
 
 class _Run:
-    """One ``run_forever()``: connections, one after the other, and the callbacks that they cause."""
+    """One ``run_forever()``: connections, one after the other, and what they call back."""
 
     def __init__(
         self,
@@ -385,9 +389,7 @@ class _Run:
             app._callback(app.on_pong, data)
         elif opcode == ABNF.OPCODE_CLOSE:
             return
-        elif app.on_cont_message is not None and (
-            opcode == ABNF.OPCODE_CONT or not frame.fin
-        ):
+        elif app.on_cont_message is not None and (opcode == ABNF.OPCODE_CONT or not frame.fin):
             app._callback(app.on_data, data, opcode, frame.fin)
             app._callback(app.on_cont_message, data, frame.fin)
         else:

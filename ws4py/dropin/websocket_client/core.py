@@ -103,9 +103,9 @@ class WebSocket:
             with translated():
                 engine._established((yield from engine._opening()))
         except Exception as exc:
-            answer = exc.__cause__
-            if isinstance(answer, HandshakeError):
-                trace_handshake(engine.handshake_request, answer.status, answer.headers)
+            refusal = exc.__cause__
+            if isinstance(refusal, HandshakeError):
+                trace_handshake(engine.handshake_request, refusal.status, refusal.headers)
             raise
         answer = engine.handshake_response
         assert answer is not None
@@ -133,7 +133,9 @@ class WebSocket:
     def connected(self) -> bool:
         """Whether messages can be sent."""
         engine = self._engine
-        return engine is not None and engine.sock is not None and engine.stream.state.value == "open"
+        return (
+            engine is not None and engine.sock is not None and engine.stream.state.value == "open"
+        )
 
     def gettimeout(self) -> float | None:
         """Seconds that connecting and a wait for data may take."""

@@ -55,9 +55,26 @@ _cookies = CookieJar(_SharedCookies())
 
 #: Options of ``connect()`` that are looked at here.
 KNOWN = frozenset(
-    """config connection cookie header host http_no_proxy http_proxy_auth http_proxy_host
-    http_proxy_port http_proxy_timeout origin proxy_type redirect_limit socket subprotocols
-    suppress_host suppress_origin timeout""".split()
+    (
+        "config",
+        "connection",
+        "cookie",
+        "header",
+        "host",
+        "http_no_proxy",
+        "http_proxy_auth",
+        "http_proxy_host",
+        "http_proxy_port",
+        "http_proxy_timeout",
+        "origin",
+        "proxy_type",
+        "redirect_limit",
+        "socket",
+        "subprotocols",
+        "suppress_host",
+        "suppress_origin",
+        "timeout",
+    )
 )
 
 

@@ -18,7 +18,7 @@ _on = False
 _handler: logging.Handler | None = None
 
 
-def enableTrace(  # noqa: N802 - the library's name
+def enableTrace(
     traceable: bool, handler: logging.Handler | None = None, level: str = "DEBUG"
 ) -> None:
     """Show the opening handshake and the messages of every connection, or no longer.
@@ -36,17 +36,17 @@ def enableTrace(  # noqa: N802 - the library's name
         logger.setLevel(getattr(logging, level))
 
 
-def isEnabledForTrace() -> bool:  # noqa: N802
+def isEnabledForTrace() -> bool:
     """Whether tracing is on."""
     return _on
 
 
-def isEnabledForDebug() -> bool:  # noqa: N802
+def isEnabledForDebug() -> bool:
     """Whether debugging messages are shown."""
     return logger.isEnabledFor(logging.DEBUG)
 
 
-def isEnabledForError() -> bool:  # noqa: N802
+def isEnabledForError() -> bool:
     """Whether errors are shown."""
     return logger.isEnabledFor(logging.ERROR)
 
