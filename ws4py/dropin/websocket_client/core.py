@@ -99,17 +99,18 @@ class WebSocket:
             deliver_fragments=self.fire_cont_frame, check_text=not self.skip_utf8_validation
         )
         engine = Engine(url, **how)
+        request = engine.handshake_request if isEnabledForTrace() else b""
         try:
             with translated():
                 engine._established((yield from engine._opening()))
         except Exception as exc:
             refusal = exc.__cause__
             if isinstance(refusal, HandshakeError):
-                trace_handshake(engine.handshake_request, refusal.status, refusal.headers)
+                trace_handshake(request, refusal.status, refusal.headers)
             raise
         answer = engine.handshake_response
         assert answer is not None
-        trace_handshake(engine.handshake_request, answer.status, answer.headers.items())
+        trace_handshake(request, answer.status, answer.headers.items())
         engine.stream.key_source = mask_source(self.get_mask_key)
         engine.handshake_ok()
         self.close_frame = None
