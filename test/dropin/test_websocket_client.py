@@ -209,7 +209,9 @@ def test_C21_C24_the_short_lived_example(url, tmp_path):
 def test_C06_C08_the_proxy_example(url, tmp_path):
     port = url.rstrip("/").rpartition(":")[2]
     with ConnectProxy() as proxy:
-        code = today(PROXY, url).replace("\n:\n", "\nws.send('through')\nprint(ws.recv())\nws.close()\n")
+        code = today(PROXY, url).replace(
+            "\n:\n", "\nws.send('through')\nprint(ws.recv())\nws.close()\n"
+        )
         code = code.replace("ws://example.com/websocket", f"ws://example.test:{port}/websocket")
         code = code.replace("proxy_host_name", "localhost").replace("3128", str(proxy.port))
         program = execute(code, tmp_path)

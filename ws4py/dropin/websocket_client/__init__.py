@@ -37,7 +37,11 @@ from ws4py.dropin.websocket_client.exceptions import (
     WebSocketProxyException,
     WebSocketTimeoutException,
 )
-from ws4py.dropin.websocket_client.options import getdefaulttimeout, setdefaulttimeout
+from ws4py.dropin.websocket_client.options import (
+    DEFAULT_SOCKET_OPTION,
+    getdefaulttimeout,
+    setdefaulttimeout,
+)
 from ws4py.dropin.websocket_client.trace import (
     dump,
     enableTrace,
@@ -46,9 +50,6 @@ from ws4py.dropin.websocket_client.trace import (
     isEnabledForTrace,
     trace,
 )
-
-#: Options that the library sets on every socket; ours sets TCP_NODELAY by itself.
-DEFAULT_SOCKET_OPTION: list[tuple[int, int, int]] = []
 
 __all__ = [
     "ABNF",

@@ -99,7 +99,7 @@ class ABNF:
         rsv3: int = 0,
         opcode: int = OPCODE_TEXT,
         mask_value: int = 1,
-        data: str | bytes | bytearray | None = b"",
+        data: str | bytes | bytearray | None = "",
     ) -> None:
         self.fin = fin
         self.rsv1 = rsv1
@@ -107,7 +107,7 @@ class ABNF:
         self.rsv3 = rsv3
         self.opcode = opcode
         self.mask_value = mask_value
-        self.data: Any = b"" if data is None else data
+        self.data: Any = "" if data is None else data
         self.get_mask_key: Callable[[int], str | bytes] = os.urandom
 
     @classmethod

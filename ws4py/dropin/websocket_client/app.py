@@ -14,7 +14,7 @@ from typing import Any
 from ws4py.client.persistent import Stoppable, Stopped
 from ws4py.client.reconnect import Attempts, Reconnect, Why, keep_trying
 from ws4py.client.route import Steps
-from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, text_of
+from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, STATUS_STATUS_NOT_AVAILABLE, text_of
 from ws4py.dropin.websocket_client.callbacks import call
 from ws4py.dropin.websocket_client.core import WebSocket
 from ws4py.dropin.websocket_client.engine import Engine
@@ -139,7 +139,7 @@ class WebSocketApp:
 
     def _begin_to_close(self, sock: WebSocket) -> None:
         how = self._closing
-        sock._begin_to_close(
+        sock.begin_to_close(
             how.get("status", STATUS_NORMAL),
             how.get("reason", b""),
             how.get("timeout", CONFIG.close_timeout),
@@ -414,7 +414,7 @@ class _Run:
         if info is None:
             return None
         code, reason = info.received or (None, None)
-        self.ending = (None if code == 1005 else code), reason or None
+        self.ending = (None if code == STATUS_STATUS_NOT_AVAILABLE else code), reason or None
         if not info.normal and not self.stoppable.stopped:
             self._failed(closed_error(engine.closed_error()))
         return info

@@ -6,6 +6,7 @@ must never know protocol, deadlines or sockets beyond handing them out.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 from ws4py.client.dial import Network
 from ws4py.client.persistent import Stoppable, Stopped
 from ws4py.client.route import Steps
-from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, text_of
-from ws4py.dropin.websocket_client.engine import Engine
+from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, STATUS_STATUS_NOT_AVAILABLE, text_of
+from ws4py.dropin.websocket_client.engine import Borrowed, Engine
 from ws4py.dropin.websocket_client.exceptions import (
     WebSocketConnectionClosedException,
     WebSocketException,
@@ -30,6 +31,8 @@ from ws4py.dropin.websocket_client.options import (
 from ws4py.dropin.websocket_client.trace import isEnabledForTrace, trace, trace_handshake
 from ws4py.exc import HandshakeError
 from ws4py.messaging import CloseControlMessage, Message, PongControlMessage
+from ws4py.protocol.config import Config
+from ws4py.protocol.connection import OPEN
 from ws4py.protocol.wire import encode_head
 from ws4py.runtime import is_secure
 
@@ -72,6 +75,7 @@ class WebSocket:
         self.fire_cont_frame = fire_cont_frame
         self.skip_utf8_validation = skip_utf8_validation
         self._engine: Engine | None = None
+        self._claims_to_be = False
         self._stoppable = Stoppable(Network())
         self.close_frame: ABNF | None = None
 
@@ -95,9 +99,7 @@ class WebSocket:
         timeout = options.get("timeout", self.sock_opt.timeout)
         self.sock_opt.timeout = timeout
         how = client_arguments(url, options, timeout, self.sock_opt.sslopt, self.sock_opt.sockopt)
-        how["config"] = how["config"].replace(
-            deliver_fragments=self.fire_cont_frame, check_text=not self.skip_utf8_validation
-        )
+        how["config"] = self._habits(how["config"])
         engine = Engine(url, **how)
         request = engine.handshake_request if isEnabledForTrace() else b""
         try:
@@ -117,6 +119,11 @@ class WebSocket:
         self._engine = engine
         return self
 
+    def _habits(self, config: Config) -> Config:
+        return config.replace(
+            deliver_fragments=self.fire_cont_frame, check_text=not self.skip_utf8_validation
+        )
+
     def set_mask_key(self, func: Callable[[int], Any] | None) -> None:
         """Another source of masks, for tests."""
         self.get_mask_key = func
@@ -127,16 +134,28 @@ class WebSocket:
 
     @property
     def sock(self) -> Any:
-        """The socket; ``None`` when there is none."""
-        return None if self._engine is None else self._engine.sock
+        """The socket; ``None`` when there is none. One that is assigned is connected already."""
+        sock = None if self._engine is None else self._engine.sock
+        return sock.given if isinstance(sock, Borrowed) else sock
+
+    @sock.setter
+    def sock(self, sock: Any) -> None:
+        self._engine = None
+        if sock is not None:
+            self._engine = Engine.over(sock, self._habits(CONFIG))
+            self.set_mask_key(self.get_mask_key)
 
     @property
     def connected(self) -> bool:
         """Whether messages can be sent."""
         engine = self._engine
-        return (
-            engine is not None and engine.sock is not None and engine.stream.state.value == "open"
-        )
+        if engine is None:
+            return self._claims_to_be
+        return engine.sock is not None and engine.stream.state is OPEN
+
+    @connected.setter
+    def connected(self, flag: bool) -> None:
+        self._claims_to_be = flag  # of interest only to who replaces methods
 
     def gettimeout(self) -> float | None:
         """Seconds that connecting and a wait for data may take."""
@@ -145,6 +164,8 @@ class WebSocket:
     def settimeout(self, timeout: float | None) -> None:
         """See ``gettimeout``. ``None``: for ever; 0: do not wait."""
         self.sock_opt.timeout = timeout
+        if self._engine is not None and isinstance(self._engine.sock, Borrowed):
+            self.sock.settimeout(timeout)
 
     timeout = property(gettimeout, settimeout)
 
@@ -213,7 +234,9 @@ class WebSocket:
 
     def send_close(self, status: int = STATUS_NORMAL, reason: str | bytes = b"") -> None:
         """Send a close frame, and no more; messages can still be received."""
-        self._begin_to_close(status, reason, CONFIG.close_timeout)
+        if not 0 <= status < 1 << 16:
+            raise ValueError("code is invalid range")
+        self.send(status.to_bytes(2, "big") + _encoded(reason), ABNF.OPCODE_CLOSE)
 
     def send_frame(self, frame: ABNF) -> int:
         """Send a frame: whole messages, fragments and control frames; its length."""
@@ -230,8 +253,7 @@ class WebSocket:
             elif opcode == ABNF.OPCODE_PONG:
                 engine.send(PongControlMessage(data))
             elif opcode == ABNF.OPCODE_CLOSE:
-                frame.validate()
-                self.send_close(int.from_bytes(data[:2], "big"), data[2:])
+                engine.begin_to_close(int.from_bytes(data[:2], "big"), data[2:])
             else:
                 engine.send_part(data, opcode, bool(frame.fin))
         return len(encode_head(opcode, len(data), True, False, True)) + 4 + len(data)
@@ -317,23 +339,25 @@ class WebSocket:
         that may not be sent.
         """
         self._stoppable.stop()
+        self.begin_to_close(status, reason, timeout)
         engine = self._engine
         if engine is None:
             return
-        self._begin_to_close(status, reason, timeout)
+        if timeout is not None and timeout <= 0:
+            engine.close_connection()
         engine.wait_closed()
-        self._keep_close_frame(engine)
+        info = engine.close_info
+        if self.close_frame is None and info is not None and info.received is not None:
+            code, text = info.received
+            self.close_frame = ABNF.received(CloseControlMessage(_sendable(code), text))
 
-    def _begin_to_close(self, status: int, reason: Any, timeout: float | None) -> None:
-        if not 0 <= status < 1 << 16:
-            raise ValueError("code is invalid range")
+    def begin_to_close(self, status: int, reason: Any, timeout: float | None) -> None:
+        """``close()`` without the wait."""
         if self._engine is not None:
-            self._engine.begin_to_close(status, reason, timeout)
-
-    def _keep_close_frame(self, engine: Engine) -> None:
-        for message in list(engine._controls):
-            if isinstance(message, CloseControlMessage):
-                self.close_frame = ABNF.received(message)
+            self._engine.close_within(timeout)
+        if self.connected:
+            with contextlib.suppress(WebSocketConnectionClosedException):
+                self.send_close(status, reason)
 
     def abort(self) -> None:
         """End the connection at once and wake whoever waits for data. Any thread."""
@@ -357,6 +381,11 @@ class WebSocket:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _sendable(code: int) -> int | None:
+    """1005 stands for a close frame without a code."""
+    return None if code == STATUS_STATUS_NOT_AVAILABLE else code
 
 
 def _encoded(payload: str | bytes) -> bytes:

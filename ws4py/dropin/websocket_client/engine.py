@@ -5,6 +5,7 @@ This module must never know the names of the library.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
@@ -31,6 +32,16 @@ class Engine(PullClient):
         self._behind: Message | None = None  # data that came behind those
         self._reading = threading.RLock()
         self._outgoing: OutgoingMessage | None = None
+
+    @classmethod
+    def over(cls, sock: Any, config: Config) -> Engine:
+        """On a socket whose opening handshake is done, or anything with ``recv`` and ``send``."""
+        engine = cls("ws://localhost/", config=config)
+        engine.sock = sock if isinstance(sock, socket.socket) else Borrowed(sock)
+        engine.transport = engine._new_transport()
+        engine.setup(config)
+        engine.handshake_ok()
+        return engine
 
     def _deliver_control(self, message: Message) -> None:
         super()._deliver_control(message)
@@ -78,16 +89,16 @@ class Engine(PullClient):
         if self.stream.unsent:
             self.transport.wait_sent(self)
 
-    def begin_to_close(self, code: int, reason: str | bytes, timeout: float | None) -> None:
-        """Send the close frame; the end is there within ``timeout`` seconds."""
-        if self._transport is None or self._ended:
-            return
-        with self.transport.lock:
-            config: Config = self.stream.config
-            self.stream.keep_alive(config.replace(close_timeout=timeout or None))
+    def begin_to_close(self, code: int, reason: str | bytes) -> None:
+        """Send the close frame, and wait for nothing."""
         WebSocket.close(self, code, reason)
-        if timeout is not None and timeout <= 0:
-            self.close_connection()
+
+    def close_within(self, timeout: float | None) -> None:
+        """What the server gets to close, in seconds; ``None``: any time. Before the close frame."""
+        if self._transport is not None and not self._ended:
+            with self.transport.lock:
+                config: Config = self.stream.config
+                self.stream.keep_alive(config.replace(close_timeout=timeout or None))
 
     def wait_closed(self) -> None:
         """Until it is over; data that still comes is dropped.
@@ -100,3 +111,27 @@ class Engine(PullClient):
         while not self._ended and self._transport is not None:
             self._drive(bool, None)
         self._inbox.finish()
+        if not self._reading.acquire(blocking=False):
+            return  # whoever receives gets what there is
+        self._controls.clear()
+        self._behind = None
+        while self._inbox:
+            self._inbox.get()
+        self._reading.release()
+
+
+class Borrowed:
+    """What is no socket but serves as one, as ``WebSocket`` uses them."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.close = given.close
+
+    def recv(self, size: int) -> bytes:
+        """Nothing is the end."""
+        return self.given.recv(size) or b""
+
+    def sendall(self, data: bytes) -> None:
+        """All of it."""
+        while data:
+            data = data[self.given.send(data) :]

@@ -6,6 +6,7 @@ This module must never connect anything.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -29,6 +30,19 @@ CONFIG = Config(
 _SSL_NAMES = {"context": "ssl_context", "ca_cert_path": "ca_path", "ca_cert": "ca_data"}
 #: What has no meaning here: our handshake is a step by itself.
 _SSL_IGNORED = ("do_handshake_on_connect",)
+
+#: Options that every TCP socket gets: keepalive notices a peer that vanished, after a minute.
+DEFAULT_SOCKET_OPTION = [
+    (getattr(socket, level), getattr(socket, name), value)
+    for level, name, value in (
+        ("IPPROTO_TCP", "TCP_NODELAY", 1),
+        ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+        ("IPPROTO_TCP", "TCP_KEEPIDLE", 30),
+        ("IPPROTO_TCP", "TCP_KEEPINTVL", 10),
+        ("IPPROTO_TCP", "TCP_KEEPCNT", 3),
+    )
+    if hasattr(socket, name)
+]
 
 _default_timeout: float | None = None
 
@@ -87,6 +101,9 @@ def client_arguments(
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     uri = parse_uri(url)
     header = options.get("header")
+    sockopt = [tuple(option) for option in sockopt or ()]
+    if uri.unix_path is None:
+        sockopt = [*DEFAULT_SOCKET_OPTION, *sockopt]
     excluded = [name for name in ("host", "origin") if options.get(f"suppress_{name}")]
     return {
         "protocols": options.get("subprotocols"),
@@ -97,7 +114,7 @@ def client_arguments(
         "config": _config(options, timeout),
         "proxy": _proxy(uri, options),
         "sock": options.get("socket"),
-        "socket_options": [tuple(option) for option in sockopt or ()],
+        "socket_options": sockopt,
         "ssl_options": _ssl_options(sslopt or {}) if uri.secure else None,
     }
 
