@@ -33,6 +33,7 @@ __all__ = [
     "Decoder",
     "encode_frame",
     "encode_head",
+    "frame_size",
     "new_key",
 ]
 
@@ -124,6 +125,12 @@ def encode_head(opcode: int, length: int, fin: bool, rsv1: bool, masked: bool) -
     if length < 65536:
         return medium_head(first, mark | 126, length)
     return _LONG(first, mark | 127, length)
+
+
+def frame_size(length: int, masked: bool) -> int:
+    """How long the frame of a payload of this length is."""
+    head = 2 if length < 126 else 4 if length < 65536 else 10
+    return length + head + 4 if masked else length + head
 
 
 def medium_head(first: int, second: int, length: int) -> bytes:

@@ -14,7 +14,12 @@ from typing import Any
 from ws4py.client.persistent import Stoppable, Stopped
 from ws4py.client.reconnect import Attempts, Reconnect, Why, keep_trying
 from ws4py.client.route import Steps
-from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, STATUS_STATUS_NOT_AVAILABLE, text_of
+from ws4py.dropin.websocket_client.abnf import (
+    ABNF,
+    STATUS_NORMAL,
+    STATUS_STATUS_NOT_AVAILABLE,
+    text_of,
+)
 from ws4py.dropin.websocket_client.callbacks import call
 from ws4py.dropin.websocket_client.core import WebSocket
 from ws4py.dropin.websocket_client.engine import Engine

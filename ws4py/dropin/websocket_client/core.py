@@ -14,13 +14,20 @@ from typing import Any
 from ws4py.client.dial import Network
 from ws4py.client.persistent import Stoppable, Stopped
 from ws4py.client.route import Steps
-from ws4py.dropin.websocket_client.abnf import ABNF, STATUS_NORMAL, STATUS_STATUS_NOT_AVAILABLE, text_of
+from ws4py.dropin.websocket_client.abnf import (
+    ABNF,
+    STATUS_NORMAL,
+    STATUS_STATUS_NOT_AVAILABLE,
+    text_of,
+)
 from ws4py.dropin.websocket_client.engine import Borrowed, Engine
 from ws4py.dropin.websocket_client.exceptions import (
+    OURS,
     WebSocketConnectionClosedException,
     WebSocketException,
     lowered,
     translated,
+    translation,
 )
 from ws4py.dropin.websocket_client.options import (
     CONFIG,
@@ -33,11 +40,12 @@ from ws4py.exc import HandshakeError
 from ws4py.messaging import CloseControlMessage, Message, PongControlMessage
 from ws4py.protocol.config import Config
 from ws4py.protocol.connection import OPEN
-from ws4py.protocol.wire import encode_head
+from ws4py.protocol.wire import frame_size
 from ws4py.runtime import is_secure
 
 __all__ = ["WebSocket", "create_connection"]
 
+DATA = (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY)
 _NOT_CONNECTED = "socket is already closed."
 
 
@@ -210,7 +218,15 @@ class WebSocket:
 
     def send(self, payload: str | bytes, opcode: int = ABNF.OPCODE_TEXT) -> int:
         """Send a message; the length of its frame."""
-        return self.send_frame(ABNF.create_frame(payload, opcode))
+        if not self._plain or opcode not in DATA or isEnabledForTrace():
+            return self.send_frame(ABNF.create_frame(payload, opcode))
+        try:
+            self._connected_engine().send(payload, opcode == ABNF.OPCODE_BINARY)
+        except OURS as exc:
+            raise translation(exc) from exc
+        if isinstance(payload, str) and not payload.isascii():
+            payload = payload.encode()
+        return frame_size(len(payload), True)
 
     def send_text(self, text_data: str) -> int:
         """Send text."""
@@ -256,7 +272,7 @@ class WebSocket:
                 engine.begin_to_close(int.from_bytes(data[:2], "big"), data[2:])
             else:
                 engine.send_part(data, opcode, bool(frame.fin))
-        return len(encode_head(opcode, len(data), True, False, True)) + 4 + len(data)
+        return frame_size(len(data), True)
 
     # -- receiving -----------------------------------------------------------------------------
 
@@ -266,12 +282,13 @@ class WebSocket:
         Raises ``WebSocketTimeoutException`` and, when the connection is over,
         ``WebSocketConnectionClosedException``.
         """
-        if type(self)._receives_as_we_do:
+        if self._plain:
             message = self._next(False)
             if message.is_text:
-                if message._text is None:
+                try:
+                    return str(message)
+                except UnicodeDecodeError:
                     return text_of(message.data)
-                return message._text
             return message.data if message.is_binary else ""
         opcode, data = self.recv_data()
         if opcode == ABNF.OPCODE_TEXT:
@@ -296,22 +313,22 @@ class WebSocket:
 
     def _next(self, controls: bool) -> Message:
         engine, timeout = self._connected_engine(), self.sock_opt.timeout
-        with translated():
+        try:
             message = engine.next_event(timeout) if controls else engine.next_content(timeout)
+        except OURS as exc:
+            raise translation(exc) from exc
         if isinstance(message, CloseControlMessage):
             self.close_frame = ABNF.received(message)
         if isEnabledForTrace():
             trace(f"++Rcv decoded: {ABNF.received(message)}")
         return message
 
-    #: Whether what ``recv()`` goes through was left as it is, so that it may take a shorter way.
-    _receives_as_we_do = True
+    #: Whether what ``send()`` and ``recv()`` go through was left as it is: there is a shorter way.
+    _plain = True
 
     def __init_subclass__(cls) -> None:
-        parts = ("recv_data", "recv_data_frame", "recv_frame")
-        cls._receives_as_we_do = all(
-            getattr(cls, name) is getattr(WebSocket, name) for name in parts
-        )
+        parts = ("recv_data", "recv_data_frame", "recv_frame", "send_frame")
+        cls._plain = all(getattr(cls, name) is getattr(WebSocket, name) for name in parts)
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Messages, until an exception says that it is over."""

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from ws4py.client.pull import PullClient
-from ws4py.messaging import CloseControlMessage, Message
+from ws4py.messaging import BinaryMessage, CloseControlMessage, Message, TextMessage
 from ws4py.protocol.config import Config
 from ws4py.protocol.connection import OutgoingMessage
 from ws4py.websocket import WebSocket
@@ -21,6 +21,7 @@ __all__ = ["Engine"]
 
 #: Pings and pongs that nobody asked for; the oldest are forgotten.
 MAX_CONTROLS = 1024
+CONTENT = (TextMessage, BinaryMessage, CloseControlMessage)
 
 
 class Engine(PullClient):
@@ -72,7 +73,7 @@ class Engine(PullClient):
         """The next data message, or the close frame."""
         while True:
             message = self.next_event(timeout)
-            if message.is_text or message.is_binary or isinstance(message, CloseControlMessage):
+            if type(message) in CONTENT:
                 return message
 
     def send_part(self, data: bytes, opcode: int, fin: bool) -> None:

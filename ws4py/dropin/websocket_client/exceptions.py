@@ -30,9 +30,11 @@ __all__ = [
     "WebSocketProtocolException",
     "WebSocketProxyException",
     "WebSocketTimeoutException",
+    "OURS",
     "closed_error",
     "lowered",
     "translated",
+    "translation",
 ]
 
 
@@ -94,18 +96,27 @@ def translated() -> Iterator[None]:
     """Raise what the library raises for what ours raise."""
     try:
         yield
-    except (ConnectionClosed, HandshakeError, TimeoutError, socket.gaierror) as exc:
-        raise _translation(exc) from exc
-    except OSError as exc:
-        # What sockets raise is let through, but for a connection that was lost in between.
-        if isinstance(exc, ConnectionResetError | BrokenPipeError):
-            raise _Reset(*exc.args) from exc
-        raise
+    except OURS as exc:
+        raise translation(exc) from exc
 
 
-def _translation(exc: Exception) -> WebSocketException:
+#: What is translated; what else sockets raise is let through.
+OURS = (
+    ConnectionClosed,
+    HandshakeError,
+    TimeoutError,
+    socket.gaierror,
+    ConnectionResetError,
+    BrokenPipeError,
+)
+
+
+def translation(exc: Exception) -> WebSocketException:
+    """What the library raises for one of ``OURS``."""
     if isinstance(exc, ConnectionClosed):
         return closed_error(exc)
+    if isinstance(exc, ConnectionResetError | BrokenPipeError):
+        return _Reset(*exc.args)
     if isinstance(exc, ProxyError):
         return WebSocketProxyException(str(exc))
     if isinstance(exc, HandshakeError):
