@@ -815,7 +815,9 @@ class TestBodies:
     def test_end_with_the_frame(self, key):
         payload = os.urandom(300_000)
         decoder = decoder_for(key)
-        found = self.received(decoder, make_frame(BINARY, payload, key=key), iter([9, -250_000] * 9))
+        found = self.received(
+            decoder, make_frame(BINARY, payload, key=key), iter([9, -250_000] * 9)
+        )
         assert found == [(BINARY, payload)]
         assert decoder.body() is None
         assert not decoder.has_input()
