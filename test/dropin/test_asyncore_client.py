@@ -1,4 +1,4 @@
-"""The document of python-websocket, row by row (P): with asyncore where there is one, and without."""
+"""The document of python-websocket, row by row (P): with asyncore, where it is, and without."""
 
 from __future__ import annotations
 

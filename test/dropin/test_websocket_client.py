@@ -269,11 +269,12 @@ def test_C06_a_proxy_with_a_login_and_hosts_that_need_none(url):
 
 
 def test_C07_a_proxy_that_refuses_is_named(url):
-    with ConnectProxy(answer=b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n") as proxy:
-        with pytest.raises(websocket.WebSocketProxyException, match="405"):
-            websocket.create_connection(
-                url, http_proxy_host="localhost", http_proxy_port=proxy.port, timeout=TIMEOUT
-            )
+    answer = b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n"
+    refused = pytest.raises(websocket.WebSocketProxyException, match="405")
+    with ConnectProxy(answer=answer) as proxy, refused:
+        websocket.create_connection(
+            url, http_proxy_host="localhost", http_proxy_port=proxy.port, timeout=TIMEOUT
+        )
 
 
 def test_C08_made_first_and_connected_later_and_again(url):
@@ -568,9 +569,8 @@ def test_C27_C28_C29_tls_options_everywhere(server_tls, client_tls, tls_files, s
 
 
 def test_C27_certificates_are_verified_unless_told_otherwise(server_tls):
-    with obedient_server(ssl=server_tls) as url:
-        with pytest.raises(ssl.SSLError):
-            websocket.create_connection(url, timeout=TIMEOUT)
+    with obedient_server(ssl=server_tls) as url, pytest.raises(ssl.SSLError):
+        websocket.create_connection(url, timeout=TIMEOUT)
 
 
 def test_C30_subprotocols():

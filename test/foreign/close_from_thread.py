@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 
-from ws4py.server.threadedserver import WebSocketServer
-from ws4py.websocket import EchoWebSocket
+from ws4py.server.threadedserver import WebSocketServer  # noqa: E402
+from ws4py.websocket import EchoWebSocket  # noqa: E402
 
 TIMEOUT = 20.0
 

@@ -28,15 +28,26 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 
-import ws4py.dropin.websocket_client as drop_in
-from ws4py.server.threadedserver import WebSocketServer
-from ws4py.websocket import EchoWebSocket
+import ws4py.dropin.websocket_client as drop_in  # noqa: E402
+from ws4py.server.threadedserver import WebSocketServer  # noqa: E402
+from ws4py.websocket import EchoWebSocket  # noqa: E402
 
 VERSION = "1.9.2"
 MODULES = (
-    "_abnf _app _cookiejar _core _dispatcher _exceptions _handshake _http _logging _socket "
-    "_ssl_compat _url _utils"
-).split()
+    "_abnf",
+    "_app",
+    "_cookiejar",
+    "_core",
+    "_dispatcher",
+    "_exceptions",
+    "_handshake",
+    "_http",
+    "_logging",
+    "_socket",
+    "_ssl_compat",
+    "_url",
+    "_utils",
+)
 
 
 class Private:
@@ -130,7 +141,8 @@ def private_names(test: unittest.TestCase, module_names: set[str]) -> set[str]:
 
 def load(path: Path) -> tuple[types.ModuleType, set[str]]:
     spec = importlib.util.spec_from_file_location(f"foreign_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

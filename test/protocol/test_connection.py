@@ -1727,7 +1727,7 @@ def test_pings_may_come_at_fixed_times_with_a_payload(clock):
         feed(connection, masked(TEXT, b"busy"))
         clock.advance(1)
         connection.tick()
-        assert frames(connection.data_to_send()) == [(PING, b"knock")]
+        assert frames(connection.data_to_send()) == [(0x80 | PING, b"knock")]
         assert connection.last_ping == clock()
         feed(connection, masked(PONG, b"knock"))
         clock.advance(3)

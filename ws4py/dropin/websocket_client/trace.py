@@ -6,7 +6,6 @@ This module must never change what it tells about.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 __all__ = ["dump", "enableTrace", "isEnabledForTrace", "logger", "trace_handshake"]
@@ -51,15 +50,10 @@ def isEnabledForError() -> bool:
     return logger.isEnabledFor(logging.ERROR)
 
 
-def _only_if_on(tell: Callable[[str], None]) -> Callable[[str], None]:
-    def told(text: str) -> None:
-        if _on:
-            tell(text)
-
-    return told
-
-
-trace = _only_if_on(logger.debug)
+def trace(text: str) -> None:
+    """A line, if tracing is on."""
+    if _on:
+        logger.debug("%s", text)
 
 
 def dump(title: str, text: str) -> None:
