@@ -16,7 +16,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from ws4py.reactor import READ, WRITE
+from ws4py.reactor import READ, WRITE, Channel
+from ws4py.runtime import runtime_of
 from ws4py.syscalls import this_thread
 from ws4py.transport import SocketReactor
 
@@ -47,6 +48,19 @@ class _Notes:
         self.changes.clear()
 
 
+class _Bell(Channel):
+    """Ends a wait when its time has come."""
+
+    __slots__ = ("_reactor",)
+
+    def __init__(self, reactor: ExternalReactor) -> None:
+        super().__init__()
+        self._reactor = reactor
+
+    def ring(self) -> None:
+        self._reactor.call_soon(bool)
+
+
 class ExternalReactor(SocketReactor):
     """Serves websockets on a loop of yours; the thread that makes it is the loop's.
 
@@ -57,6 +71,7 @@ class ExternalReactor(SocketReactor):
     """
 
     poller: _Notes
+    _bell: _Bell | None = None
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(_Notes(), clock)
@@ -79,6 +94,25 @@ class ExternalReactor(SocketReactor):
             return 0
         patience = self._patience(None)
         return None if patience < 0 else patience
+
+    def remind(self) -> None:
+        """End the wait when ``timeout()`` says, for a loop that cannot be told how long to wait.
+
+        To be called before it waits. The time is kept by a thread that all share.
+        """
+        if self._bell is None:
+            self._bell = _Bell(self)
+        patience, alarm = self.timeout(), runtime_of(None).alarm()
+        if patience is not None:
+            alarm.set_alarm(self._bell, time.monotonic() + patience)
+        elif self._bell.alarm_at is not None:
+            alarm.cancel_alarm(self._bell)
+
+    def release(self) -> None:
+        """Give back the descriptor; nothing is served any more."""
+        if self._bell is not None and self._bell.alarm_at is not None:
+            runtime_of(None).alarm().cancel_alarm(self._bell)
+        super().release()
 
     def serve(self, ready: Iterable[tuple[int, int]] = ()) -> None:
         """Serve these descriptors, and whatever else is due. Calls hooks."""

@@ -1812,3 +1812,78 @@ def test_there_is_doubt_only_while_an_answer_is_due(clock):
     assert connection.in_doubt()  # its close frame may be on its way
     connection.receive_eof()
     assert not connection.in_doubt()
+# -- what drop-ins ask for -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", [None, Compression(threshold=0)])
+def test_fragments_may_be_delivered_one_by_one(clock, compression):
+    config = Config(deliver_fragments=True, compression=compression)
+    connection = Connection(client=False, config=config, clock=clock)
+    got = feed(
+        connection,
+        masked(TEXT, b"a\xc3", fin=False),
+        masked(PING, b"p"),
+        masked(CONT, b"\xbc", fin=False),
+        masked(CONT, b"b"),
+        masked(TEXT, b"whole"),
+        masked(BINARY, b"x", fin=False),
+        masked(CONT, b""),
+    )
+    parts = [(type(m), m.opcode, m.data, m.completed) for m in got if m.opcode != PING]
+    assert parts == [
+        (TextMessage, TEXT, b"a\xc3", False),
+        (TextMessage, CONT, b"\xbc", False),
+        (TextMessage, CONT, b"b", True),
+        (TextMessage, TEXT, b"whole", True),
+        (BinaryMessage, BINARY, b"x", False),
+        (BinaryMessage, CONT, b"", True),
+    ]
+    assert connection.messages_in == 3
+
+
+def test_fragments_of_bad_text_end_it_where_they_do(clock):
+    connection = server(clock, deliver_fragments=True)
+    assert len(feed(connection, masked(TEXT, b"a", fin=False), masked(CONT, b"\xff"))) == 1
+    assert closed_with(connection.data_to_send())[0] == 1007
+
+
+def test_text_may_go_unchecked(clock):
+    connection = server(clock, check_text=False)
+    got = feed(
+        connection,
+        masked(TEXT, b"\xff"),
+        masked(TEXT, b"\xff", fin=False),
+        masked(CONT, b"\xfe"),
+        masked(TEXT, "ü".encode()),
+    )
+    assert [message.data for message in got] == [b"\xff", b"\xff\xfe", "ü".encode()]
+    assert str(got[2]) == "ü"
+    with pytest.raises(UnicodeDecodeError):
+        str(got[0])
+
+
+def test_pings_may_come_at_fixed_times_with_a_payload(clock):
+    connection = server(
+        clock, ping_interval=10, ping_timeout=3, ping_always=True, ping_payload=b"knock"
+    )
+    began = clock()
+    for number in (1, 2, 3):
+        due = began + 10 * number
+        assert connection.deadline == due
+        clock.advance(due - clock() - 1)
+        feed(connection, masked(TEXT, b"busy"))
+        clock.advance(1)
+        connection.tick()
+        assert frames(connection.data_to_send()) == [(0x80 | PING, b"knock")]
+        assert connection.last_ping == clock()
+        feed(connection, masked(PONG, b"knock"))
+        clock.advance(3)
+        connection.tick()
+        assert connection.state is OPEN
+
+
+def test_masks_may_come_from_elsewhere(clock):
+    connection = client(clock)
+    connection.key_source = lambda: b"abcd"
+    connection.send_message(b"Hello")
+    assert connection.data_to_send() == b"\x81\x85abcd)\x07\x0f\x08\x0e"

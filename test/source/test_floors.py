@@ -82,6 +82,7 @@ SHARED = {
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
+    "ws4py.client.stepping",
     "ws4py.client.route",
     "ws4py.client.tls",
     "ws4py.server",

@@ -157,15 +157,17 @@ class PullClient(WebSocketBaseClient):
         if not self._turn.acquire(False) and not self._turn.acquire(timeout=time_left(end, -1)):
             raise TimeoutError("somebody else is receiving")
         self._driver = threading.get_ident()
+        tried = False
         try:
             while True:
                 message = self.take()
                 if message is not None or done() or self._ended:
                     return message
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left < 0:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if left == 0 and tried:
                     raise TimeoutError("nothing came in time")
-                self._read(left)
+                self._read(left)  # once in any case: without any time, what is there already
+                tried = True
         finally:
             self._driver = 0
             self._turn.release()

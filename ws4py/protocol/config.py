@@ -62,6 +62,11 @@ class Config:
     max_message_size: int | None = 16 * 1024 * 1024
     #: Fragments of one message; every fragment costs work, however little it carries.
     max_fragments: int = 4096
+    #: Deliver every fragment as a message of its own, ``completed`` with the last.
+    deliver_fragments: bool = False
+    #: Refuse text that is not UTF-8, as RFC 6455 section 8.1 demands. ``False``: whoever wants the
+    #: text of a message finds out.
+    check_text: bool = True
     #: Opening handshake: bytes and number of lines of a head. Enough for fat cookies; far less
     #: than what makes a stalled handshake expensive.
     max_head_size: int = 16 * 1024
@@ -79,6 +84,14 @@ class Config:
     ping_interval: float | None = 20.0
     #: What a ping gives the peer to show life; any byte received counts.
     ping_timeout: float | None = 20.0
+    #: Ping after every ``ping_interval``, also while the peer is heard; some servers want that.
+    ping_always: bool = False
+    #: What keepalive's pings carry, at most 125 bytes; ``None``: what nobody can guess.
+    ping_payload: bytes | None = None
+    #: Whether pings and close frames are answered by themselves (RFC 6455 section 5.5). ``False``:
+    #: whoever gets the messages does it; a close frame within ``close_timeout``.
+    answer_pings: bool = True
+    answer_close: bool = True
     #: Redirects that a client follows, one after the other, within ``open_timeout``. What the
     #: widely used clients allow; 0 follows none.
     max_redirects: int = 10
@@ -93,10 +106,6 @@ class Config:
     #: ``block`` waits (only a thread of one's own may), ``drop`` loses the message, ``close``
     #: ends the connection with 1013. ``None``: ``block`` where the transport may, else ``close``.
     overflow: Overflow | None = None
-    #: Whether pings and close frames are answered by themselves (RFC 6455 section 5.5). ``False``:
-    #: whoever gets the messages does it; a close frame within ``close_timeout``.
-    answer_pings: bool = True
-    answer_close: bool = True
 
     def __post_init__(self) -> None:
         for name in (

@@ -48,6 +48,7 @@ cdef class Connection:
     cdef public list _out
     cdef public object _ping
     cdef public object _ping_at
+    cdef public double _pings_from
     cdef public object _pong
     cdef public object _pong_at
     cdef public Py_ssize_t _queued
@@ -67,6 +68,8 @@ cdef class Connection:
     cdef public object error
     cdef public bint held
     cdef public Py_ssize_t high_water
+    cdef public object key_source
+    cdef public object last_ping
     cdef public object latency
     cdef public long long messages_in
     cdef public long long messages_out

@@ -241,6 +241,7 @@ class Connection:
         "_out",
         "_ping",
         "_ping_at",
+        "_pings_from",
         "_pong",
         "_pong_at",
         "_queued",
@@ -260,6 +261,8 @@ class Connection:
         "error",
         "held",
         "high_water",
+        "key_source",
+        "last_ping",
         "latency",
         "messages_in",
         "messages_out",
@@ -280,6 +283,9 @@ class Connection:
         self.client = client
         #: RFC 6455 section 5.1: a client masks what it sends, a server does not.
         self.always_mask = client
+        #: Gives the four bytes of each mask; ``None``: the system's random numbers, as section
+        #: 5.3 demands. Any other is for tests.
+        self.key_source: Callable[[], bytes] | None = None
         self.clock = clock
         self.state = OPEN
         self._decoder = Decoder(not client)
@@ -303,6 +309,8 @@ class Connection:
         self._asked: tuple[int, int | None] | None = None
         self._forgiven = False  # it was asked twice, because we were late
         self._pong_at: float | None = None
+        #: When the last ping was sent.
+        self.last_ping: float | None = None
         self.latency: float | None = None
         self.deadline: float | None = None
         # The end
@@ -327,7 +335,9 @@ class Connection:
         decoder.max_size = NO_LIMIT if limit is None else min(limit, NO_LIMIT)
         decoder.max_fragments = config.max_fragments
         decoder.inflater = deflate
-        self._last_received = read_clock(self.clock)
+        decoder.check_text = config.check_text
+        decoder.piecewise = config.deliver_fragments
+        self._last_received = self._pings_from = read_clock(self.clock)
         self.keep_alive(config)
 
     def keep_alive(self, config: Config) -> None:
@@ -338,7 +348,7 @@ class Connection:
         self.high_water = config.high_water
         self._asked = None
         interval = config.ping_interval
-        self.deadline = None if interval is None else self._last_received + interval
+        self.deadline = None if interval is None else self._quiet_since() + interval
 
     @property
     def expect_masking(self) -> bool:
@@ -424,7 +434,21 @@ class Connection:
             self.fail(exc.code, str(exc), exc)
             return None
 
+    def _receive_fragment(self, payload: bytes) -> Message:
+        decoder = self._decoder
+        message: Message
+        if decoder.fragment_of == OPCODE_TEXT:
+            message = received_text(payload, None)
+        else:
+            message = received_binary(payload)
+        message.opcode = decoder.fragment_opcode
+        message.completed = decoder._fin
+        self.messages_in += decoder._fin
+        return message
+
     def _receive_control(self, opcode: int, payload: bytes) -> Message:
+        if opcode == OPCODE_CONTINUATION:
+            return self._receive_fragment(payload)
         if opcode == OPCODE_PING:
             if self.config.answer_pings:
                 self._answer_ping(payload)
@@ -509,7 +533,7 @@ class Connection:
                 return
             else:
                 self._forgiven = True  # whose fault it is will show when it is asked once more
-        due = self._last_received + interval
+        due = self._quiet_since() + interval
         if now < due:
             self.deadline = due  # something came in meanwhile: look again later
             return
@@ -517,9 +541,15 @@ class Connection:
             self.deflate.rest()  # a silent connection needs no compressor in memory
         if timeout is not None or not self.buffered:
             # Without a timeout, pings to a peer that does not read would pile up for ever.
-            self.send_ping(os.urandom(4))
+            payload = self.config.ping_payload
+            self.send_ping(os.urandom(4) if payload is None else payload)
+        self._pings_from = now
         self._asked = self.bytes_in, self.bytes_out - self.unsent if self.unsent else None
         self.deadline = now + (interval if timeout is None else timeout)
+
+    def _quiet_since(self) -> float:
+        """The moment from which the time until the next ping counts."""
+        return self._pings_from if self.config.ping_always else self._last_received
 
     def _shows_life(self, bytes_in: int, taken: int | None) -> bool:
         """Whether the peer has done anything since there were these.
@@ -604,7 +634,7 @@ class Connection:
         """A ping (RFC 6455 section 5.5.2); its pong sets ``latency``."""
         self._send_control(OPCODE_PING, data)
         self._ping = data
-        self._ping_at = read_clock(self.clock)
+        self._ping_at = self.last_ping = read_clock(self.clock)
 
     def send_pong(self, data: bytes = b"") -> None:
         """An unasked-for pong, a sign of life (RFC 6455 section 5.5.3)."""
@@ -753,7 +783,9 @@ class Connection:
         self.bytes_out -= len(data)  # not the connection's: counts the day it is taken
 
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
-        key = new_key() if self.always_mask else b""
+        key = b""
+        if self.always_mask:
+            key = new_key() if self.key_source is None else self.key_source()
         out = self._out
         if len(payload) < APART:
             frame = encode_frame(opcode, payload, fin, rsv1, key)

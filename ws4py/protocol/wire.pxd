@@ -65,7 +65,11 @@ cdef class Assembly:
     cdef _refuse_surrogate(self)
 
 cdef class Decoder:
+    cdef public bint check_text
     cdef public bint expect_masking
+    cdef readonly int fragment_of
+    cdef readonly int fragment_opcode
+    cdef public bint piecewise
     cdef public long long max_size
     cdef public Py_ssize_t max_fragments
     cdef public object inflater
@@ -78,7 +82,7 @@ cdef class Decoder:
     cdef Py_ssize_t _position
     cdef readonly Assembly _message
     cdef bint _in_frame
-    cdef bint _fin
+    cdef readonly bint _fin
     cdef long long _remaining
     cdef bytes _key
 
@@ -125,4 +129,5 @@ cdef class Decoder:
     cdef bint _read_payload(self) except -1
     @cython.locals(message=Assembly)
     cdef bint _end_fragment(self) except -1
+    cdef _give_fragment(self, Assembly message)
     cdef str _decode(self, bytes payload)

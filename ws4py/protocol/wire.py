@@ -33,6 +33,7 @@ __all__ = [
     "Decoder",
     "encode_frame",
     "encode_head",
+    "frame_size",
     "new_key",
 ]
 
@@ -121,6 +122,12 @@ def encode_head(opcode: int, length: int, fin: bool, rsv1: bool, masked: bool) -
     if length < 65536:
         return medium_head(first, mark | 126, length)
     return _LONG(first, mark | 127, length)
+
+
+def frame_size(length: int, masked: bool) -> int:
+    """How long the frame of a payload of this length is."""
+    head = 2 if length < 126 else 4 if length < 65536 else 10
+    return length + head + 4 if masked else length + head
 
 
 def medium_head(first: int, second: int, length: int) -> bytes:
@@ -239,12 +246,16 @@ class Decoder:
         "_message",
         "_position",
         "_remaining",
+        "check_text",
         "expect_masking",
+        "fragment_of",
+        "fragment_opcode",
         "inflater",
         "max_fragments",
         "max_size",
         "opcode",
         "payload",
+        "piecewise",
         "text",
     )
 
@@ -259,6 +270,14 @@ class Decoder:
         self.max_size = max_size
         self.max_fragments = max_fragments
         self.inflater = inflater
+        #: Whether text has to be UTF-8.
+        self.check_text = True
+        #: Give each fragment by itself: ``opcode`` is that of a continuation then, for the first
+        #: one too; what its frame said is in ``fragment_opcode``, and that of the first one in
+        #: ``fragment_of``.
+        self.piecewise = False
+        self.fragment_of = 0
+        self.fragment_opcode = 0
         self.opcode = 0
         self.payload = b""
         self.text: str | None = None
@@ -408,7 +427,7 @@ class Decoder:
             self._position = stop
             self.opcode = first & 0x0F
             self.payload = payload
-            self.text = self._decode(payload) if first == 0x81 else None
+            self.text = self._decode(payload) if first == 0x81 and self.check_text else None
             return True
 
     def _wait(self) -> bool:
@@ -489,6 +508,8 @@ class Decoder:
         if message is None:
             inflater = self.inflater if first & 0x40 else None
             message = self._message = Assembly(first & 0x0F, inflater, self.max_size)
+            if not self.check_text:
+                message.utf8 = None
         message.fragments += 1
         if message.fragments > self.max_fragments + message.size // FRAGMENT_FLOOR:
             raise FrameTooLargeException(
@@ -537,15 +558,28 @@ class Decoder:
     def _end_fragment(self) -> bool:
         """Leave the frame; whether it was the last of its message."""
         self._in_frame = False
-        if not self._fin:
-            return False
         message = self._message
         assert message is not None
+        if self.piecewise and not (self._fin and message.fragments == 1):
+            self._give_fragment(message)
+            return True
+        if not self._fin:
+            return False
         self._message = None
         self.opcode = message.opcode
         self.payload = message.finish()
         self.text = None
         return True
+
+    def _give_fragment(self, message: Assembly) -> None:
+        self.opcode = OPCODE_CONTINUATION
+        self.fragment_of = message.opcode
+        self.fragment_opcode = message.opcode if message.fragments == 1 else OPCODE_CONTINUATION
+        self.payload = message.finish() if self._fin else b"".join(message.pieces)
+        self.text = None
+        message.pieces = []
+        if self._fin:
+            self._message = None
 
     def _decode(self, payload: bytes) -> str:
         try:
