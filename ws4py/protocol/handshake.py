@@ -253,6 +253,14 @@ class ServerHandshake:
         self.deadline = None
         self.response = response
 
+    def replace(self, response: Response) -> None:
+        """Answer with ``response`` instead; where a 101 was agreed upon, it may be another 101."""
+        if self.accepted and response.status == 101:
+            self.response = response
+            return
+        self.accepted = False
+        self.reject(response)
+
     def _refuse(self, error: HandshakeError) -> Response:
         status = error.status or 400
         headers = list(error.headers)
