@@ -59,6 +59,7 @@ FLOORS = {
     "ws4py.asynchooks": 4,
     "ws4py.awaited": 4,
     "ws4py.loopmanager": 4,
+    "ws4py.pulled": 4,
     "ws4py.greenlets": 5,  # what the gevent adapters share
     "ws4py.async_websocket": 5,  # the WebSocket of 0.6's asyncio server
     "ws4py.__main__": 5,

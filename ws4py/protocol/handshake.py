@@ -565,12 +565,12 @@ class ClientHandshake:
             return
         if self.response is not None:
             self._end(self._refusal(self.response))
-        elif self._start:
-            self._end(HandshakeError(f"{self.uri} closed the connection within its answer"))
         else:
             hint = "" if self.uri.secure else "; if it expects TLS, use wss://"
-            text = f"{self.uri} closed the connection without an answer{hint}"
-            self._end(HandshakeError(text))
+            how = "within its answer" if self._start else f"without an answer{hint}"
+            error = HandshakeError(f"{self.uri} closed the connection {how}")
+            error.__cause__ = EOFError("connection closed while reading HTTP status line")
+            self._end(error)
 
     def tick(self) -> None:
         """Give up if the deadline has passed; else nothing happens."""
@@ -642,17 +642,19 @@ class ClientHandshake:
         if not _MODERN(version):
             raise self._broken("is in HTTP/1.0, which knows no upgrades")
         if [name.lower() for name in _names(headers.get_all("upgrade"))] != ["websocket"]:
-            raise self._broken("does not upgrade to WebSocket")
+            raise self._broken("does not upgrade to WebSocket", "Upgrade")
         if not has_token(headers.get_all("connection"), "upgrade"):
-            raise self._broken("does not say 'Connection: Upgrade'")
+            raise self._broken("does not say 'Connection: Upgrade'", "Connection")
         expected = accept_key(self._sent.get("sec-websocket-key", "") or "")
         if headers.get_all("sec-websocket-accept") != [expected]:
-            raise self._broken("has a wrong Sec-WebSocket-Accept: another request's, or a cache's?")
+            wrong = "has a wrong Sec-WebSocket-Accept: another request's, or a cache's?"
+            raise self._broken(wrong, "Sec-WebSocket-Accept")
         chosen = headers.get_all("sec-websocket-protocol")
         if chosen:
             offered = _names(self._sent.get_all("sec-websocket-protocol"))
             if len(chosen) > 1 or chosen[0] not in offered:
-                raise self._broken(f"chose subprotocol {excerpt(', '.join(chosen))}, not offered")
+                wrong = f"chose subprotocol {excerpt(', '.join(chosen))}, not offered"
+                raise self._broken(wrong, "Sec-WebSocket-Protocol")
             self.subprotocol = chosen[0]
         values = headers.get_all("sec-websocket-extensions")
         if values:
@@ -664,13 +666,16 @@ class ClientHandshake:
         try:
             self.deflate = accept_response(parse_extensions(values), compression)
         except HandshakeError as error:
-            raise self._broken(f"cannot be used: {error}") from None
+            wrong = f"cannot be used: {error}"
+            raise self._broken(wrong, "Sec-WebSocket-Extensions") from None
         if self.deflate is not None:
             self.extensions = [self.deflate.parameters]
 
-    def _broken(self, what: str) -> HandshakeError:
+    def _broken(self, what: str, header: str | None = None) -> HandshakeError:
         headers = self.response.headers.items() if self.response else ()
-        return HandshakeError(f"the 101 of {self.uri} {what}", 101, headers)
+        error = HandshakeError(f"the 101 of {self.uri} {what}", 101, headers)
+        error.header = header
+        return error
 
     # What stands in a refusal
 

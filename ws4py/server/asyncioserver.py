@@ -92,9 +92,11 @@ class WebSocketServer(OpeningServer):
         return lambda: None
 
     def close(
-        self, code: int = SHUTTING_DOWN[0], reason: str = SHUTTING_DOWN[1]
+        self, code: int | None = SHUTTING_DOWN[0], reason: str = SHUTTING_DOWN[1]
     ) -> Awaitable[None]:
         """Stop accepting, close every connection with ``code``; what does not go is cut.
+
+        With ``None`` for a code the connections are left to themselves, and waited for.
 
         Any thread; returns at once. Awaiting it waits for the end, for little more than
         ``Config.close_timeout`` seconds. The second call with anybody left cuts at once.

@@ -67,10 +67,13 @@ class OpeningServer(AcceptingServer):
         return len(self.manager) > 0
 
     def _dismiss(self, code: int, reason: str) -> None:
+        self._let_be()
+        self.manager.close_all(code, reason)
+
+    def _let_be(self) -> None:
         for opening in list(self._openings):
             opening.end()
         self.manager.on_forget = self.look
-        self.manager.close_all(code, reason)
 
     def _cut(self) -> None:
         self.manager.stop()

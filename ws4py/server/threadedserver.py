@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ws4py.messaging import Message
 from ws4py.protocol.handshake import Response
+from ws4py.pulled import Pulled
 from ws4py.reactor import Reactor
 from ws4py.runtime import close_socket
 from ws4py.server import FAREWELL, LAST_WORDS
@@ -208,8 +209,12 @@ class _Connection(threading.Thread):
         if self.ws is None:
             self.cut()
             return
+        ws = self.ws
         try:
-            self.ws.close(code, reason)
+            if isinstance(ws, Pulled):
+                ws.begin_close(code, reason)  # whose close() waits
+            else:
+                ws.close(code, reason)
         except Exception:
             logger.exception("error in close() of %r", self.ws)
 
