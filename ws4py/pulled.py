@@ -16,6 +16,7 @@ from typing import Any
 
 from ws4py.exc import ConnectionClosed
 from ws4py.messaging import Message, PongControlMessage
+from ws4py.protocol.connection import CLOSED
 from ws4py.transport import BlockingTransport
 from ws4py.websocket import WebSocket
 
@@ -150,9 +151,13 @@ class Pulled(WebSocket):
         transport = self.transport
         assert isinstance(transport, BlockingTransport)
         if not transport.receive(self, left):
-            if self.stream.unsent:
-                transport.wait_sent(self)
-            self.terminate()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """It is over: write what is owed, and end it. Whose turn it is."""
+        if self.stream.unsent:
+            self.transport.wait_sent(self)
+        self.terminate()
 
     def _drive(self, done: Callable[[], bool], end: float | None) -> Message | None:
         """Read until a message is there, ``done()`` or the end. Raises ``TimeoutError``."""
@@ -162,6 +167,8 @@ class Pulled(WebSocket):
         try:
             while True:
                 message = self.take()
+                if message is None and self.stream.state is CLOSED:
+                    self._hang_up()  # a server does, without waiting for its client to do so
                 if message is not None or done() or self._ended:
                     return message
                 left = None if end is None else end - time.monotonic()

@@ -125,9 +125,7 @@ class Upgrader:
         """Call ``process_request``."""
         return None if self.process_request is None else self.process_request(request)
 
-    def ask_response(
-        self, handshake: ServerHandshake, request: Request, response: Response
-    ) -> Any:
+    def ask_response(self, handshake: ServerHandshake, request: Request, response: Response) -> Any:
         """Call ``process_response``."""
         return None if self.process_response is None else self.process_response(request, response)
 

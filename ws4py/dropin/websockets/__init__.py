@@ -25,7 +25,6 @@ from ws4py.dropin.websockets.asyncio.server import (
 )
 from ws4py.dropin.websockets.datastructures import Headers, HeadersLike, MultipleValuesError
 from ws4py.dropin.websockets.exceptions import *  # noqa: F403
-from ws4py.dropin.websockets.exceptions import __all__ as _exceptions
 from ws4py.dropin.websockets.frames import Close, CloseCode, Opcode
 from ws4py.dropin.websockets.http11 import Request, Response
 from ws4py.dropin.websockets.protocol import Side, State
@@ -83,5 +82,5 @@ __all__ = [
     "unix_connect",
     "unix_route",
     "unix_serve",
-    *_exceptions,
 ]
+__all__ += exceptions.__all__

@@ -44,9 +44,7 @@ class Answering(Upgrader):
             peer=peer,
         )
 
-    def _select(
-        self, connection: Any, request: engine.Request, offered: list[str]
-    ) -> str | None:
+    def _select(self, connection: Any, request: engine.Request, offered: list[str]) -> str | None:
         """As ``websockets`` does: the server's first, and no connection where none is common."""
         select, known = self.owner.select_subprotocol, self.protocols
         try:

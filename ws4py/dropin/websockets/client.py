@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ws4py.client import WebSocketBaseClient
-from ws4py.dropin.websockets.exceptions import InvalidMessage, InvalidProxy, InvalidStatus
-from ws4py.dropin.websockets.http11 import USER_AGENT, Request, Response
 from ws4py.dropin.websockets.datastructures import Headers
+from ws4py.dropin.websockets.exceptions import InvalidMessage, InvalidStatus
+from ws4py.dropin.websockets.http11 import USER_AGENT, Request, Response
 from ws4py.dropin.websockets.protocol import CLIENT, Protocol
 from ws4py.dropin.websockets.translation import (
     check_subprotocols,
@@ -77,9 +76,7 @@ class Wanted:
         secure = self.ws_uri.secure
         if secure and options.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
-        self.tls = tls_options(
-            options.get("ssl", secure), options.get("server_hostname"), secure
-        )
+        self.tls = tls_options(options.get("ssl", secure), options.get("server_hostname"), secure)
 
     def of_a_connection(self) -> dict[str, Any]:
         """For a factory of connections."""
@@ -132,9 +129,7 @@ class Wanted:
     def protocol(self, ws: Any) -> Protocol:
         """The facts of a connection that has come about."""
         handshake = ws.opening
-        protocol = Protocol(
-            CLIENT, uri=parse_uri(self.uri), logger=self.options.get("logger")
-        )
+        protocol = Protocol(CLIENT, uri=parse_uri(self.uri), logger=self.options.get("logger"))
         headers = Headers(handshake.request_headers)
         protocol.request = Request(handshake.uri.resource, headers)
         protocol.response = Response.of(handshake.response)

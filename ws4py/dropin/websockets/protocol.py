@@ -50,6 +50,8 @@ class Protocol:
         self.ws: Any = None
         self.request: Request | None = None
         self.response: Response | None = None
+        #: What holds the socket until it is open, on servers.
+        self.opening: Any = None
         self.handshake_exc: BaseException | None = None
         self._id: uuid.UUID | None = None
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ws4py.dropin.websockets.client import LIMITS, OF_A_CONNECTION
 from ws4py.dropin.websockets.http11 import SERVER as SERVER_HEADER
 from ws4py.dropin.websockets.http11 import Response
 from ws4py.dropin.websockets.protocol import SERVER, Protocol
-from ws4py.dropin.websockets.client import LIMITS, OF_A_CONNECTION
 from ws4py.dropin.websockets.translation import (
     check_subprotocols,
     header_pairs,
@@ -53,7 +53,7 @@ class BaseServer:
     #: The kind of connection that is made unless the program has its own.
     connection_class: Any
     #: The keyword arguments that a factory gets.
-    connection_limits = OF_A_CONNECTION
+    connection_limits: tuple[str, ...] = OF_A_CONNECTION
 
     def __init__(
         self, handler: Callable[..., Any], host: Any, port: int | None, options: dict[str, Any]

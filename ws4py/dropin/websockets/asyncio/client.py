@@ -89,9 +89,7 @@ class connect:
                 delays = delays or self.reconnect_delays()
                 delay = next(delays)
                 short = traceback.format_exception_only(type(exc), exc)[0].strip()
-                self.logger.info(
-                    "connect failed; reconnecting in %.1f seconds: %s", delay, short
-                )
+                self.logger.info("connect failed; reconnecting in %.1f seconds: %s", delay, short)
                 await asyncio.sleep(delay)
             else:
                 delays = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import functools
 import traceback
 from collections.abc import (
@@ -62,8 +63,7 @@ class Connection(Habits):
             raise self.close_exc from None
         except RuntimeError:
             raise ConcurrencyError(
-                "cannot call recv while another coroutine is already running recv or "
-                "recv_streaming"
+                "cannot call recv while another coroutine is already running recv or recv_streaming"
             ) from None
         if decode is None:
             return message
@@ -271,17 +271,12 @@ def broadcast(
             failures.append(failure)
             if not raise_exceptions:
                 short = traceback.format_exception_only(type(exc), exc)[0].strip()
-                connection.logger.warning(
-                    "skipped broadcast: failed to write message: %s", short
-                )
+                connection.logger.warning("skipped broadcast: failed to write message: %s", short)
     if raise_exceptions and failures:
         raise_group("skipped broadcast", failures)
 
 
 def raise_group(text: str, failures: list[RuntimeError]) -> None:
-    """All of them together, where Python can; else the first."""
-    try:
-        group = ExceptionGroup
-    except NameError:  # Python 3.10
-        raise failures[0] from None
-    raise group(text, failures)
+    """All of them together, where Python can (3.11); else the first."""
+    group: Any = getattr(builtins, "ExceptionGroup", None)
+    raise failures[0] if group is None else group(text, failures)

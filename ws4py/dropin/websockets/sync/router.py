@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 from ws4py.dropin.websockets import routing
-from ws4py.dropin.websockets.sync.server import serve
 from ws4py.dropin.websockets.routing import Router
+from ws4py.dropin.websockets.sync.server import serve
 
 __all__ = ["Router", "route", "unix_route"]
 

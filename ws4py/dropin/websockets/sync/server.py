@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from ws4py.dropin.websockets.frames import CloseCode
 from ws4py.dropin.websockets.protocol import OPEN, Protocol
 from ws4py.dropin.websockets.serving import BaseServer, Responding
 from ws4py.dropin.websockets.sync.connection import Connection
+from ws4py.protocol.handshake import Response, ServerHandshake
 from ws4py.pulled import PulledHandler
 from ws4py.server.threadedserver import WebSocketServer
 
@@ -22,9 +24,7 @@ __all__ = ["Server", "ServerConnection", "basic_auth", "serve", "unix_serve"]
 class ServerConnection(Responding, Connection):
     """What a handler gets."""
 
-    def __init__(
-        self, socket: Any, protocol: Protocol, server: Any = None, **limits: Any
-    ) -> None:
+    def __init__(self, socket: Any, protocol: Protocol, server: Any = None, **limits: Any) -> None:
         super().__init__(protocol, **limits)
         self.server = server
 
@@ -35,6 +35,12 @@ class _Engine(Answering, WebSocketServer):
     def __init__(self, owner: Server, **options: Any) -> None:
         self.owner = owner
         super().__init__(functools.partial(PulledHandler, owner.handle), **options)
+
+
+    def answer(self, handshake: ServerHandshake) -> Response:
+        """On the thread of the connection, which has the socket."""
+        handshake.connection.protocol.opening = threading.current_thread()  # type: ignore[attr-defined]
+        return super().answer(handshake)
 
 
 class Server(BaseServer):
