@@ -131,16 +131,25 @@ class Awaited(WebSocket):
             await self._arrival()
         return self._take()
 
+    async def next_message(self) -> Message:
+        """The same as the ``Message`` that it is."""
+        if not self._received:
+            await self._arrival()
+        return self._take_message()
+
     def _take(self) -> str | bytes:
+        message = self._take_message()
+        return str(message) if message.is_text else message.data
+
+    def _take_message(self) -> Message:
         received = self._received
         message = received.popleft()
-        data = message.data
-        self._received_size -= len(data)
+        self._received_size -= len(message.data)
         if not received:
             self.write_through = True
         if self._full and not self._is_full(2):
             self._let_in()
-        return str(message) if message.is_text else data
+        return message
 
     async def _arrival(self) -> None:
         """Wait for a message."""
@@ -216,6 +225,12 @@ class Awaited(WebSocket):
         ``Config.overflow`` may choose ``drop``. Any thread.
         """
         super().send(payload, not isinstance(payload, str) if binary is None else binary)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a message that is sent now is written now, instead of when it is awaited."""
+        stream = self.stream
+        return stream.owed() <= stream.high_water or not self._may_wait()
 
     def _may_wait(self) -> bool:
         return self.stream.config.overflow in (None, "block") and self.stream.state is OPEN

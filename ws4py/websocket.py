@@ -431,8 +431,11 @@ class WebSocket(Endpoint):
     def _deliver_control(self, message: Message) -> None:
         if isinstance(message, PongControlMessage):
             self._call("ponged", message)
-        elif isinstance(message, CloseControlMessage) and self.stream.state is CLOSED:
-            setattr(self, self._peer_flag, True)
+        elif isinstance(message, CloseControlMessage):
+            if self.stream.state is CLOSED:
+                setattr(self, self._peer_flag, True)
+            elif self.stream.state is OPEN:
+                self.flush()  # to be answered in time by whoever gets the messages: set the alarm
 
     # -- driving it yourself, as in 0.6 ----------------------------------------------------
 

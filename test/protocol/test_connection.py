@@ -1610,3 +1610,56 @@ def test_the_reason_of_an_error_without_text_is_its_name(clock):
     connection.fail(1011, "internal error", KeyError())
     connection.receive_eof()
     assert connection.close_info.reason == "KeyError()"
+
+
+# -- who answers ---------------------------------------------------------------------------
+
+
+def test_pings_may_be_left_to_whoever_gets_the_messages(clock):
+    connection = server(clock, answer_pings=False)
+    (ping,) = feed(connection, masked(PING, b"there?"))
+    assert (type(ping), ping.data) == (PingControlMessage, b"there?")
+    assert connection.data_to_send() == b""
+    connection.send_pong(ping.data)
+    assert connection.data_to_send() == make_frame(PONG, b"there?")
+
+
+@pytest.mark.parametrize("client_side", [False, True])
+def test_a_close_frame_may_be_answered_later_and_by_another_code(clock, client_side):
+    key = None if client_side else b"\1\2\3\4"
+    connection = Connection(client=client_side, config=Config(answer_close=False), clock=clock)
+    connection.always_mask = False  # easier to read
+    (close,) = feed(connection, make_frame(CLOSE, close_payload(1001, "away"), key=key))
+    assert (close.code, close.reason) == (1001, "away")
+    assert (connection.state, connection.data_to_send()) == (OPEN, b"")
+    # RFC 6455 section 5.5.1: what is being said may be said to its end.
+    connection.send_message(b"one more thing")
+    connection.send_close(3000, "so long")
+    assert connection.data_to_send() == make_frame(TEXT, b"one more thing") + make_frame(
+        CLOSE, close_payload(3000, "so long")
+    )
+    assert connection.state is (CLOSING if client_side else CLOSED)
+    connection.receive_eof()
+    info = connection.close_info
+    assert (info.received, info.sent) == ((1001, "away"), (3000, "so long"))
+    assert (info.began_by, info.clean) == ("peer", True)
+
+
+def test_a_close_frame_that_nobody_answers_is_answered_in_time(clock):
+    connection = server(clock, answer_close=False, close_timeout=5)
+    feed(connection, masked(CLOSE, close_payload(4000, "bye")))
+    assert connection.deadline == clock() + 5
+    connection.sign_of_life()  # which would be keepalive's
+    clock.advance(5)
+    connection.tick()
+    assert connection.data_to_send() == make_frame(CLOSE, close_payload(4000, "bye"))
+    assert connection.state is CLOSED
+    assert connection.close_info.clean
+
+
+def test_a_peer_that_hangs_up_instead_of_waiting_for_the_answer(clock):
+    connection = client(clock, answer_close=False)
+    feed(connection, make_frame(CLOSE, close_payload(1000)))
+    connection.receive_eof()
+    info = connection.close_info
+    assert (info.received, info.sent, info.clean) == ((1000, ""), None, False)

@@ -73,6 +73,7 @@ SHARED = {
     "ws4py.client.cookies",
     "ws4py.client.dial",
     "ws4py.client.opening",
+    "ws4py.client.pinning",
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
@@ -98,6 +99,10 @@ OPTIONAL = {
     "wsaccel": "ws4py.protocol.mask",
     "python_socks": "ws4py.client.proxy",
     "certifi": "ws4py.client.tls",
+    "aiohttp": "ws4py.dropin.aiohttp",  # ordinary requests
+    "asyncore": "ws4py.dropin.asyncore_client",  # Python's own up to 3.11, then pyasyncore
+    "python_socks": "ws4py.client.proxy",
+    "wsaccel": "ws4py.protocol.mask",
 }
 
 
@@ -218,8 +223,9 @@ def test_only_adapters_import_a_framework_and_only_one(module):
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_there_is_no_dependency(module):
-    used = tops(imports(module)) - set(sys.stdlib_module_names) - {"ws4py"} - FRAMEWORKS
-    assert {name for name in used if OPTIONAL.get(name) != module} == set()
+    standard = set(sys.stdlib_module_names) - set(OPTIONAL)
+    used = tops(imports(module)) - standard - {"ws4py"} - FRAMEWORKS
+    assert {name for name in used if OPTIONAL.get(name) not in (module, dialect(module))} == set()
 
 
 @pytest.mark.parametrize(
@@ -234,6 +240,27 @@ def test_adapters_never_import_each_other(module):
         if name.startswith(("ws4py.client", "ws4py.server")) and "._" not in name
     }
     assert not others, f"{module} imports {sorted(others)}; what they share belongs lower down"
+
+
+DROPINS = [module for module in MODULES if module.startswith("ws4py.dropin")]
+
+
+def dialect(module: str) -> str:
+    """The drop-in that ``module`` is, or is a part of: ``ws4py.dropin.websockets.sync`` is one."""
+    return ".".join(module.split(".")[:3])
+
+
+@pytest.mark.parametrize("module", DROPINS)
+def test_a_dropin_stands_on_our_own_faces_and_on_no_other_dropin(module):
+    # It may import any module of client and server: it is another way to say what they say.
+    others = {name for name in ours(imports(module)) if name.startswith("ws4py.dropin.")}
+    assert {name for name in others if dialect(name) != dialect(module)} == set()
+    assert not tops(imports(module)) & FRAMEWORKS
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - set(DROPINS)))
+def test_nothing_else_imports_a_dropin(module):
+    assert not {name for name in ours(imports(module)) if name.startswith("ws4py.dropin")}
 
 
 @pytest.mark.parametrize("module", [m for m in INSIDE if not m.startswith("ws4py.cli")])
@@ -396,6 +423,19 @@ def test_an_adapter_knows_no_protocol_and_no_timer(module):
     assert not {name for name in names if name.startswith("OPCODE_")}
     assert not names & TIMERS
     assert close_codes_in(tree) == set()
+
+
+#: Lines of code of one module of a drop-in: names and signatures are many, but they are flat.
+DIALECT_LIMIT = 500
+
+
+@pytest.mark.parametrize("module", DROPINS)
+def test_a_dropin_translates(module):
+    # Opcodes may be named (other libraries show them); what a code or a second means may not.
+    tree = parse(module)
+    assert not names_in(tree) & TIMERS
+    assert close_codes_in(tree) == set()
+    assert lines_of_code(module) <= DIALECT_LIMIT
 
 
 def test_the_rules_for_adapters_can_be_broken():

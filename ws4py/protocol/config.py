@@ -79,6 +79,10 @@ class Config:
     ping_interval: float | None = 20.0
     #: What a ping gives the peer to show life; any byte received counts.
     ping_timeout: float | None = 20.0
+    #: Whether pings and close frames are answered by themselves (RFC 6455 section 5.5). ``False``:
+    #: whoever gets the messages does it; a close frame within ``close_timeout``.
+    answer_pings: bool = True
+    answer_close: bool = True
     #: ``None`` neither offers nor accepts permessage-deflate.
     compression: Compression | None = field(default_factory=Compression)
     #: Unsent bytes of one connection above which ``overflow`` decides.

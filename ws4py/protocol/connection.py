@@ -281,7 +281,7 @@ class Connection:
 
     def keep_alive(self, config: Config) -> None:
         """Change the policy of an open connection; its keepalive begins anew."""
-        if self.state is not OPEN:
+        if self.state is not OPEN or self._received_close is not None:
             return  # the deadline is that of the end, by the policy under which it began
         self.config = config
         self.high_water = config.high_water
@@ -357,7 +357,8 @@ class Connection:
 
     def _receive_control(self, opcode: int, payload: bytes) -> Message:
         if opcode == OPCODE_PING:
-            self._answer_ping(payload)
+            if self.config.answer_pings:
+                self._answer_ping(payload)
             return PingControlMessage(payload)
         if opcode == OPCODE_PONG:
             self._pong_at = read_clock(self.clock)
@@ -384,13 +385,21 @@ class Connection:
         self._stop_reading()
         if self.state is OPEN:
             self.began_by = "peer"
-            self._queue_close(code, reason)
+            if self.config.answer_close:
+                self._queue_close(code, reason)
+        if self._sent_close is not None:
+            self._both_closed()
+        else:
+            self._set_close_deadline()
+        return CloseControlMessage(None if code == NO_STATUS else code, reason)
+
+    def _both_closed(self) -> None:
+        """The closing handshake is done."""
         if self.client:
             # Section 7.1.1: the server closes TCP first; wait for that, within the deadline.
             self._start_closing()
         else:
             self._finish()
-        return CloseControlMessage(None if code == NO_STATUS else code, reason)
 
     def _stop_reading(self) -> None:
         self._deaf = True
@@ -402,6 +411,11 @@ class Connection:
         """Act on the deadline if it is due; harmless at any other time."""
         now = read_clock(self.clock)
         if self.deadline is None or now < self.deadline:
+            return
+        if self.state is OPEN and self._received_close is not None:
+            # Who wanted to answer the close frame did not.
+            self._queue_close(*self._received_close)
+            self._both_closed()
             return
         if self.state is OPEN:
             self._keep_alive(now)
@@ -494,9 +508,10 @@ class Connection:
         self._send_control(OPCODE_PONG, data)
 
     def send_close(self, code: int | None = NORMAL, reason: str = "") -> None:
-        """Begin the closing handshake (RFC 6455 section 7.1.2). Only the first call counts.
+        """Begin the closing handshake (RFC 6455 section 7.1.2), or answer the peer's close frame.
 
-        No code: an empty close frame. Raises ``ValueError`` for a code that may not be sent.
+        Only the first call counts. No code: an empty close frame. Raises ``ValueError`` for a code
+        that may not be sent.
         """
         if code and not is_valid_close_code(code):
             raise ValueError(
@@ -504,9 +519,13 @@ class Connection:
             )
         if self.state is not OPEN:
             return
-        self.began_by = "us"
+        answers = self._received_close is not None
+        self.began_by = "peer" if answers else "us"
         self._queue_close(code or NO_STATUS, reason)
-        self._start_closing()
+        if answers:
+            self._both_closed()
+        else:
+            self._start_closing()
 
     def fail(self, code: int, reason: str, error: BaseException | None = None) -> None:
         """Fail the connection (RFC 6455 section 7.1.7): close frame, end of output, deaf ears."""
@@ -525,8 +544,11 @@ class Connection:
         self._drop_backlog()
         if self.state is OPEN:
             self.state = CLOSING
-            timeout = self.config.close_timeout
-            self.deadline = None if timeout is None else read_clock(self.clock) + timeout
+            self._set_close_deadline()
+
+    def _set_close_deadline(self) -> None:
+        timeout = self.config.close_timeout
+        self.deadline = None if timeout is None else read_clock(self.clock) + timeout
 
     def _finish(self) -> None:
         """Nothing more will be read; what is owed may be written until the deadline."""
