@@ -22,11 +22,13 @@ __all__ = ["HookTask", "hook_task"]
 logger = logging.getLogger("ws4py")
 
 HOOKS = ("opened", "received_message", "ponged", "unhandled_error", "closed")
+#: Those of clients that connect again, which belong between the others.
+MORE_HOOKS = ("reconnected", "_send_kept")
 
 
 def has_coroutine_hooks(cls: type[WebSocket]) -> bool:
     """Whether any hook of this class is a coroutine function."""
-    return any(iscoroutinefunction(getattr(cls, name)) for name in HOOKS)
+    return any(iscoroutinefunction(getattr(cls, name, None)) for name in (*HOOKS, *MORE_HOOKS))
 
 
 def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | None:
@@ -43,13 +45,16 @@ class HookTask:
     def __init__(self, ws: WebSocket, reactor: AsyncioReactor) -> None:
         self.ws = ws
         self.reactor = reactor
+        self._stream = ws.stream
+        self._transport: Any = None
         self._hooks: dict[str, Callable[..., Any]] = {}
         self._calls: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._over = False
         self._idle: asyncio.Future[None] | None = None
-        for name in HOOKS:
-            self._hooks[name] = getattr(ws, name)
-            setattr(ws, name, functools.partial(self._call, name))
+        for name in (*HOOKS, *MORE_HOOKS):
+            if hasattr(ws, name):
+                self._hooks[name] = getattr(ws, name)
+                setattr(ws, name, functools.partial(self._call, name))
         ws.terminate = self._terminate  # type: ignore[method-assign]
         self.task = reactor.loop.create_task(self._run())
 
@@ -67,6 +72,7 @@ class HookTask:
         """In the place of the websocket's: what comes after ``closed()`` waits for it."""
         info = self.ws._begin_end()
         if info is not None:
+            self._transport = self.ws._transport
             self._calls.append(("closed", (info.code, info.reason)))
             self._over = True
             self.reactor.call_soon(self._wake)
@@ -84,10 +90,13 @@ class HookTask:
             logger.warning("a hook of %r was cancelled: closed() is not called", ws)
             raise
         finally:
-            for name in (*HOOKS, "terminate"):
+            for name in (*HOOKS, *MORE_HOOKS, "terminate"):
                 ws.__dict__.pop(name, None)
-            ws._begin_end()  # nothing new, unless it was cancelled
-            ws._finish_end()
+            if ws.stream is self._stream:
+                ws._begin_end()  # nothing new, unless it was cancelled
+                ws._finish_end()
+            elif self._transport is not None:
+                self._transport.close()  # closed() has called __init__: this is another connection
 
     async def _wait(self) -> None:
         """Until there is something to call; let the connection go on reading."""

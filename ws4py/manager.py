@@ -122,6 +122,7 @@ class WebSocketManager:
     def _cut_all(self, reactor: SocketReactor) -> None:
         """The manager stops: no connection is left without its ``closed()``."""
         for ws in list(self._websockets.values()):
+            ws._dismissed()
             ws.close_connection()
         # Each end is a call to this thread; a hook may still send or close.
         for _ in range(2):
@@ -132,6 +133,7 @@ class WebSocketManager:
         """End ``run()``. Connections still there are cut; see ``close_all`` for manners."""
         if self._guest:
             for ws in self:
+                ws._dismissed()
                 ws.close_connection()
             return
         with self.lock:
@@ -142,6 +144,7 @@ class WebSocketManager:
                 reactor.call_soon(lambda: None)
             else:
                 for ws in self:
+                    ws._dismissed()
                     ws.terminate()
                 reactor.turn(0)
                 self._reactor = None
@@ -173,8 +176,10 @@ class WebSocketManager:
         if not ws._opened:
             ws._opened = True
             ws.opened()
+            ws._after_opened()
         if ws.sock is None:
             ws.terminate()  # opened() closed the connection: there is nothing to serve
+            ws._released()
         else:
             self.adopt(ws)
 
@@ -233,6 +238,7 @@ class WebSocketManager:
         if not self._websockets:
             with self._empty:
                 self._empty.notify_all()
+        ws._released()
         if self.on_forget is not None:
             self.on_forget()
 

@@ -427,6 +427,16 @@ class WebSocket(Endpoint):
         if not self._opened and not self._ended:
             self._opened = True
             self._call("opened")
+            self._after_opened()
+
+    def _after_opened(self) -> None:
+        """``opened()`` was called. For clients that connect again."""
+
+    def _released(self) -> None:
+        """Whoever drove it has let go of it, after the end."""
+
+    def _dismissed(self) -> None:
+        """Whoever drives it ends: there is nobody to come back to."""
 
     def _deliver_control(self, message: Message) -> None:
         if isinstance(message, PongControlMessage):
@@ -471,12 +481,16 @@ class WebSocket(Endpoint):
         info = self._begin_end()
         if info is None:
             return
+        stream, transport = self.stream, self._transport
         try:
             self.closed(info.code, info.reason)
         except Exception:
             logger.exception("error in %s.closed() of %r", type(self).__name__, self)
         finally:
-            self._finish_end()
+            if self.stream is stream:
+                self._finish_end()
+            elif transport is not None:
+                transport.close()  # closed() has called __init__: this is another connection
 
     def _begin_end(self) -> CloseInfo | None:
         """The close report, for the first who asks; he calls ``closed()``."""

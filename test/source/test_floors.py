@@ -70,10 +70,14 @@ TOP = ("ws4py.client", "ws4py.server", "ws4py.dropin", "ws4py.cli")
 #: Adapters never import each other; these are what they share, or a second name of one.
 SHARED = {
     "ws4py.client",
+    "ws4py.client.auth",
     "ws4py.client.cookies",
+    "ws4py.client.journey",
     "ws4py.client.dial",
+    "ws4py.client.offline",
     "ws4py.client.opening",
     "ws4py.client.pinning",
+    "ws4py.client.persistent",
     "ws4py.client.proxy",
     "ws4py.client.pull",
     "ws4py.client.reconnect",
@@ -101,8 +105,7 @@ OPTIONAL = {
     "certifi": "ws4py.client.tls",
     "aiohttp": "ws4py.dropin.aiohttp",  # ordinary requests
     "asyncore": "ws4py.dropin.asyncore_client",  # Python's own up to 3.11, then pyasyncore
-    "python_socks": "ws4py.client.proxy",
-    "wsaccel": "ws4py.protocol.mask",
+    "httpx": "ws4py.client.auth",
 }
 
 

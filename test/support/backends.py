@@ -345,7 +345,11 @@ CLIENTS = (
     ClientBackend("manager-epoll", _client_under_manager(EPollPoller), _OPENED_IN_CONNECT),
     ClientBackend("manager-select", _client_under_manager(SelectPoller), _OPENED_IN_CONNECT),
     ClientBackend("gevent", functools.partial(gevent_client, Connected)),
-    ClientBackend("sync", functools.partial(sync_client, Connected), _OPENED_IN_CONNECT),
+    ClientBackend(
+        "sync",
+        functools.partial(sync_client, Connected),
+        {**_OPENED_IN_CONNECT, "reconnect": "every connection is an object of its own"},
+    ),
 )
 
 

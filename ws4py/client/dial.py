@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ws4py.client.route import LookUp, Sockets, Step, Steps, T
+from ws4py.client.route import Await, LookUp, Sockets, Step, Steps, T
 from ws4py.reactor import READ, WRITE
 
 __all__ = ["Network", "drive"]
@@ -70,7 +70,18 @@ class Network(Sockets):
         """Do what the step asks for."""
         if isinstance(step, LookUp):
             return self.look_up(step.host, step.port, step.timeout)
+        if isinstance(step, Await):
+            raise _nobody_awaits(step.awaitable)
         return self.wait(step.sockets, step.timeout)
+
+
+def _nobody_awaits(awaitable: Any) -> TypeError:
+    if hasattr(awaitable, "close"):
+        awaitable.close()
+    return TypeError(
+        f"{awaitable!r} can only be awaited by a client on an asyncio loop: give this one an "
+        "ordinary function"
+    )
 
 
 def drive(steps: Steps[T], network: Network) -> T:

@@ -89,7 +89,12 @@ class WebSocketClient(WebSocketBaseClient):
     def terminate(self) -> None:
         """End it now; see ``WebSocket.terminate``. Whoever waits in ``receive()`` is told."""
         super().terminate()
+        if not self._persists:
+            call_in(self._hub, self.messages.put, None)
+
+    def _leave(self, error: Exception | None = None) -> Any:
         call_in(self._hub, self.messages.put, None)
+        return super()._leave(error)
 
     def run_forever(self) -> None:
         """Wait until ``closed()`` has returned; not from the client's own greenlet."""

@@ -7,6 +7,8 @@ nor frames, nor whose loop it is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import socket
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
@@ -15,7 +17,9 @@ from ws4py.asynchooks import hook_task
 from ws4py.asyncioreactor import AsyncioReactor, reactor_of
 from ws4py.awaited import Later
 from ws4py.client import WebSocketBaseClient
-from ws4py.client.route import LookUp, Steps, T
+from ws4py.client.persistent import Stopped
+from ws4py.client.reconnect import Why
+from ws4py.client.route import Await, LookUp, Steps, T
 from ws4py.reactor import Channel
 from ws4py.transport import PolledTransport, Transport
 
@@ -30,6 +34,8 @@ async def drive(steps: Steps[T], reactor: AsyncioReactor) -> T:
             try:
                 if isinstance(step, LookUp):
                     result: Any = await look_up(step)
+                elif isinstance(step, Await):
+                    result = await patiently(step.awaitable, step.timeout)
                 else:
                     result = await wait(step.sockets, step.timeout, reactor)
             except BaseException as exc:
@@ -43,15 +49,20 @@ async def drive(steps: Steps[T], reactor: AsyncioReactor) -> T:
 
 async def look_up(step: LookUp) -> list[Any]:
     """All addresses of a name, by the loop's resolver."""
-    loop = asyncio.get_running_loop()
-    asking = asyncio.ensure_future(loop.getaddrinfo(step.host, step.port, type=socket.SOCK_STREAM))
+    asking = asyncio.get_running_loop().getaddrinfo(step.host, step.port, type=socket.SOCK_STREAM)
+    return list(await patiently(asking, step.timeout))
+
+
+async def patiently(awaitable: Awaitable[T], timeout: float | None) -> T:
+    """What it gives. Raises ``TimeoutError`` after ``timeout`` seconds, and cancels it."""
+    task = asyncio.ensure_future(awaitable)
     try:
-        await asyncio.wait({asking}, timeout=step.timeout)
-        if not asking.done():
+        await asyncio.wait({task}, timeout=timeout)
+        if not task.done():
             raise TimeoutError
-        return list(asking.result())
+        return task.result()
     finally:
-        asking.cancel()
+        task.cancel()
 
 
 class _Watch(Channel):
@@ -108,6 +119,10 @@ class LoopClient(WebSocketBaseClient):
         self._over = asyncio.Event()
         self._over.set()
         self._hook_task: asyncio.Task[None] | None = None
+        # With ``reconnect``: the task that is there from connect() to the end of all, and the
+        # one in which it makes its attempts.
+        self._keeper: asyncio.Task[None] | None = None
+        self._trying: asyncio.Task[Any] | None = None
 
     def connect(self) -> Awaitable[None]:  # type: ignore[override]
         """Connect, as soon as the loop comes to it; awaiting it waits until ``opened()``.
@@ -116,6 +131,8 @@ class LoopClient(WebSocketBaseClient):
         begun by awaiting it, or by ``run_forever()``.
         """
         self._over = asyncio.Event()
+        if self.reconnect is not None:
+            self._begin_attempts()  # now, so that close() may come before the loop comes to it
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -124,30 +141,119 @@ class LoopClient(WebSocketBaseClient):
         return loop.create_task(self._open())
 
     async def _open(self) -> None:
-        if self.sock is not None:
+        if self.sock is not None or (self._keeper is not None and not self._keeper.done()):
             raise RuntimeError(f"{self!r} is connected already")
         self._wanted = False
         self.loop = asyncio.get_running_loop()
         if self._over.is_set():
             self._over = asyncio.Event()
-        reactor = reactor_of(self.loop)
         try:
-            self._established(await drive(self._opening(), reactor))
+            if self.reconnect is None:
+                opened = await drive(self._opening(), reactor_of(self.loop))
+                self._start(opened, self._over)
+            else:
+                await self._open_first()
         except BaseException:
             self._over.set()
             raise
+
+    def _start(self, opened: Any, over: asyncio.Event) -> None:
+        """Serve this connection; ``over`` tells its end."""
+        assert self.loop is not None
+        self._established(opened)
         transport = self.transport
         assert isinstance(transport, PolledTransport)
-        self._hook_task = hook_task(self, reactor)
+        transport.on_end = lambda ws: over.set()
+        self._hook_task = hook_task(self, reactor_of(self.loop))
         transport.start(self)
         self.handshake_ok()
 
     def _new_transport(self) -> Transport:
         assert self.loop is not None
-        transport = PolledTransport(self.sock, reactor_of(self.loop))
-        over = self._over
-        transport.on_end = lambda ws: over.set()
-        return transport
+        return PolledTransport(self.sock, reactor_of(self.loop))
+
+    # -- one connection after the other ------------------------------------------------------
+
+    async def _open_first(self) -> None:
+        """Begin to keep it connected, and wait for the first connection."""
+        assert self.loop is not None
+        if not self._persists:
+            self._begin_attempts()
+        first: asyncio.Future[None] = self.loop.create_future()
+        self._keeper = self.loop.create_task(self._keep(first))
+        try:
+            await first
+        except asyncio.CancelledError:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+            raise
+
+    async def _keep(self, first: asyncio.Future[None]) -> None:
+        """From the first attempt to the end of all."""
+        attempts, all_over = self._attempts, self._over
+        try:
+            error = await self._connect_and_serve(first)
+            if self._attempts is attempts:  # else closed() has called __init__
+                told = self._leave(error if first.done() else None)
+                if inspect.isawaitable(told):
+                    await told
+            if not first.done():
+                first.set_exception(error or self._stopped_error())
+        except asyncio.CancelledError:
+            self._dismissed()
+            self.close_connection()
+            self._leave()
+            raise
+        finally:
+            all_over.set()
+
+    async def _connect_and_serve(self, first: asyncio.Future[None]) -> Exception | None:
+        """One connection after the other; the error for which it is given up."""
+        attempts, why = self._attempts, None
+        while not self._stoppable.stopped:
+            over = asyncio.Event()
+            try:
+                self._start(await self._try(why), over)
+            except Stopped:
+                break
+            except Exception as exc:
+                return exc
+            self._heed_stop()
+            if not first.done():
+                first.set_result(None)
+            await over.wait()
+            if self._hook_task is not None:
+                await asyncio.wait({self._hook_task})
+            if self._attempts is not attempts:
+                break
+            why = self.close_info
+        return None
+
+    async def _try(self, why: Why | None) -> Any:
+        """Attempts until one succeeds. Raises the error for which it is given up."""
+        assert self.loop is not None
+        steps = self._openings(why)
+        self._trying = self.loop.create_task(drive(steps, reactor_of(self.loop)))
+        try:
+            return await self._trying
+        except asyncio.CancelledError:
+            if self._stoppable.stopped:
+                raise Stopped from None
+            raise
+        finally:
+            self._trying = None
+
+    def _stop(self) -> None:
+        super()._stop()
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: nothing is tried there
+                self.loop.call_soon_threadsafe(self._stop_trying)
+
+    def _stop_trying(self) -> None:
+        if self._trying is not None:
+            self._trying.cancel()
+
+    # -- waiting for the end -----------------------------------------------------------------
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over and ``closed()`` has returned."""
@@ -178,5 +284,6 @@ class LoopClient(WebSocketBaseClient):
             await self.wait_closed()
         finally:
             if not self._over.is_set():
+                self._dismissed()
                 self.close_connection()
                 await asyncio.sleep(0)  # the hooks of the end follow as a call to the loop

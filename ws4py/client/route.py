@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import inspect
 import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, Union
 
 from ws4py.client.proxy import new_negotiation, proxy_for
@@ -29,7 +30,18 @@ from ws4py.runtime import is_secure
 from ws4py.syscalls import READ_SIZE
 from ws4py.tlsintls import TlsInTls
 
-__all__ = ["Deadline", "LookUp", "Sockets", "Step", "Steps", "Wait", "Way", "attempt"]
+__all__ = [
+    "Await",
+    "Deadline",
+    "LookUp",
+    "Sockets",
+    "Step",
+    "Steps",
+    "Wait",
+    "Way",
+    "attempt",
+    "evaluated",
+]
 
 #: RFC 8305 section 5, the Connection Attempt Delay.
 STAGGER = 0.25
@@ -60,7 +72,15 @@ class Wait:
     timeout: float | None
 
 
-Step = Union[LookUp, Wait]  # noqa: UP007 - evaluated at run time, on 3.10 too
+@dataclass(frozen=True)
+class Await:
+    """→ what it gives. ``TimeoutError`` after a while, ``TypeError`` where no loop runs."""
+
+    awaitable: Awaitable[Any]
+    timeout: float | None
+
+
+Step = Union[LookUp, Wait, Await]  # noqa: UP007 - evaluated at run time, on 3.10 too
 T = TypeVar("T")
 #: What a driver carries out, and what it ends in.
 Steps = Generator[Step, Any, T]
@@ -94,6 +114,13 @@ class Way:
     #: Arguments of ``setsockopt()``, applied before connecting.
     socket_options: Sequence[tuple[Any, ...]] = ()
 
+    def onward(self, before: Uri, after: Uri) -> Way:
+        """For one attempt more, perhaps elsewhere: what was for one place only is left behind."""
+        options = dict(self.ssl_options)
+        if before.host != after.host:
+            options.pop("server_hostname", None)
+        return replace(self, sock=None, ssl_options=options)
+
 
 # -- time ----------------------------------------------------------------------------------
 
@@ -120,6 +147,9 @@ PROXY = Phase(
 )
 OPENING = Phase(
     "the opening handshake", "Is this a WebSocket server, and not overloaded?", "handshake_timeout"
+)
+EVALUATION = Phase(
+    "the function that gives the URL, headers or auth", "Whom does it ask?", "open_timeout"
 )
 
 
@@ -167,6 +197,20 @@ class Limit:
             f"could not connect to {self.whom} within {self.seconds:g} s: {self.phase.name} took "
             f"too long. {self.phase.advice} Config.{self.setting} sets the time."
         )
+
+
+def evaluated(given: Any, deadline: Deadline, whom: str) -> Steps[Any]:
+    """What a function (or coroutine function) gives now; anything else is given already."""
+    if not callable(given):
+        return given
+    value = given()
+    if not inspect.isawaitable(value):
+        return value
+    limit = deadline.limit(EVALUATION, whom)
+    try:
+        return (yield Await(value, limit.left()))
+    except TimeoutError:
+        raise limit.missed() from None
 
 
 # -- the way -------------------------------------------------------------------------------

@@ -12,14 +12,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, overload
 
+from ws4py.client import GivenUrl
+from ws4py.client.persistent import Stoppable, Stopped
 from ws4py.client.pull import Pong, PullClient
+from ws4py.client.reconnect import (
+    Attempts,
+    Reconnect,
+    Reconnecting,
+    keep_trying,
+    policy_of,
+    tell_nobody,
+)
+from ws4py.client.route import Steps
 from ws4py.exc import ConnectionClosed
 from ws4py.messaging import Message
 from ws4py.websocket import Payload
 
-__all__ = ["Connection", "Pong", "connect"]
+__all__ = ["Connection", "Connections", "Pong", "connect"]
 
 
 class Connection(PullClient):
@@ -81,12 +92,77 @@ class Connection(PullClient):
         self.close()
 
 
-def connect(url: str, *args: Any, background: bool = False, **kwargs: Any) -> Connection:
+class Connections:
+    """One connection after the other: ``for ws in connect(url, reconnect=True)``.
+
+    When the body is done with one, be it by ``continue``, it is closed, and the next is waited
+    for. The error for which it is given up ends the loop.
+    """
+
+    def __init__(self, policy: Reconnect, url: GivenUrl, *args: Any, **kwargs: Any) -> None:
+        self._policy = policy
+        self._how = (url, *args), kwargs
+        self._stoppable = Stoppable(Connection._network)
+        self._connection: Connection | None = None
+
+    def _opening(self) -> Steps[tuple[Connection, Any]]:
+        args, kwargs = self._how
+        connection = Connection(*args, **kwargs)
+        return connection, (yield from connection._opening())
+
+    def __iter__(self) -> Iterator[Connection]:
+        attempts, why = Attempts(self._policy), None
+        while not self._stoppable.stopped:
+            steps = keep_trying(attempts, self._opening, tell_nobody, why)
+            try:
+                connection, opened = self._stoppable.drive(steps)
+            except Stopped:
+                return
+            connection._established(opened)
+            connection.handshake_ok()
+            with connection:
+                self._connection = connection
+                if not self._stoppable.stopped:
+                    yield connection
+            why = connection.close_info
+
+    def close(self) -> None:
+        """End the loop: also a wait, an attempt and the connection. Any thread."""
+        self._stoppable.stop()
+        if self._connection is not None:
+            self._connection.close()
+
+
+@overload
+def connect(
+    url: GivenUrl,
+    *args: Any,
+    background: bool = ...,
+    reconnect: Literal[False] | None = ...,
+    **kwargs: Any,
+) -> Connection: ...
+@overload
+def connect(
+    url: GivenUrl, *args: Any, background: bool = ..., reconnect: Reconnecting, **kwargs: Any
+) -> Connections: ...
+def connect(
+    url: GivenUrl,
+    *args: Any,
+    background: bool = False,
+    reconnect: Reconnecting = None,
+    **kwargs: Any,
+) -> Connection | Connections:
     """Connect to ``url``. Arguments and errors: see ``WebSocketBaseClient``.
 
     ``background``: have a thread read, so that pings are answered while the program is elsewhere.
     When more than ``Config.high_water`` bytes of messages wait to be received, it stops reading.
+
+    ``reconnect`` (see ``client.reconnect``) gives connections, to be gone through one by one:
+    ``for ws in connect(url, reconnect=True): ...``
     """
+    policy = policy_of(reconnect)
+    if policy is not None:
+        return Connections(policy, url, *args, background=background, **kwargs)
     connection = Connection(url, *args, background=background, **kwargs)
     connection.connect()
     return connection

@@ -9,6 +9,7 @@ from typing import Any
 
 from ws4py._extras import missing
 from ws4py.awaited import Later
+from ws4py.client.journey import GivenHeaders
 from ws4py.client.opening import LoopClient
 
 try:
@@ -41,7 +42,7 @@ class TornadoWebSocketClient(LoopClient):
         extensions: list[str] | None = None,
         io_loop: IOLoop | None = None,
         ssl_options: Mapping[str, Any] | None = None,
-        headers: Iterable[tuple[str, str]] | None = None,
+        headers: GivenHeaders | None = None,
         exclude_headers: Iterable[str] | None = None,
         **options: Any,
     ) -> None:

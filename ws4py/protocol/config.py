@@ -83,6 +83,9 @@ class Config:
     #: whoever gets the messages does it; a close frame within ``close_timeout``.
     answer_pings: bool = True
     answer_close: bool = True
+    #: Redirects that a client follows, one after the other, within ``open_timeout``. What the
+    #: widely used clients allow; 0 follows none.
+    max_redirects: int = 10
     #: ``None`` neither offers nor accepts permessage-deflate.
     compression: Compression | None = field(default_factory=Compression)
     #: Unsent bytes of one connection above which ``overflow`` decides.
@@ -118,6 +121,8 @@ class Config:
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+        if self.max_redirects < 0:
+            raise ValueError(f"max_redirects must not be negative, not {self.max_redirects!r}")
         if self.max_message_size is not None and self.max_message_size < 0:
             raise ValueError(f"max_message_size must not be negative, not {self.max_message_size}")
         if self.overflow not in (None, "block", "drop", "close"):

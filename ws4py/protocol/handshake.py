@@ -426,20 +426,24 @@ def _allowed(origins: Origins | OriginCheck, request: Request) -> str:
 #: The likely cause and the next step, by status.
 _HINTS = {
     400: "it takes the request for malformed",
-    401: "it wants to know who you are: put user name and password into the URL or a token into"
-    " the Authorization header",
-    403: "you may not connect: is a token or cookie missing, or the Origin not allowed?",
-    404: "there is nothing at this path",
-    405: "there is something else than WebSocket at this path",
-    407: "a proxy in between wants to know who you are",
+    404: "there is nothing at this path: is it spelled right?",
+    405: "there is something else than WebSocket at this path: is it the right one?",
+    407: "a proxy in between wants to know who you are: put user name and password into its URL",
     408: "it took too long for the request to arrive",
     426: "it wants another protocol or another version of WebSocket",
+    410: "what was at this path is gone for good",
     429: "too many connections or attempts: wait before the next one",
     431: "the headers are too large: cookies?",
     500: "it failed: its log knows more",
     502: "the proxy in front cannot reach the server: is it running?",
     503: "it is overloaded or not ready: try again later",
     504: "the proxy in front waited in vain for the server: is it running?",
+}
+#: What a 401 asks for, by the scheme in WWW-Authenticate.
+_LOGINS = {
+    "basic": "it wants user name and password: put them into the URL or give auth=(user, password)",
+    "bearer": "it wants a token: give auth=Bearer(token)",
+    "digest": "it wants a Digest login: give auth=Digest(user, password)",
 }
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
@@ -566,8 +570,10 @@ class ClientHandshake:
         if self.response is not None:
             self._end(self._refusal(self.response))
         else:
-            hint = "" if self.uri.secure else "; if it expects TLS, use wss://"
-            how = "within its answer" if self._start else f"without an answer{hint}"
+            hint = "its log may know why" if self.uri.secure else "if it expects TLS, use wss://"
+            how = f"without an answer: {hint}"
+            if self._start:
+                how = "within its answer: its log may know why"
             error = HandshakeError(f"{self.uri} closed the connection {how}")
             error.__cause__ = EOFError("connection closed while reading HTTP status line")
             self._end(error)
@@ -629,32 +635,49 @@ class ClientHandshake:
         self._reason = reason if version != "HTTP/1.0" else f"{reason} (in HTTP/1.0)"
         self._expect_body(status, headers)
         self._read_body(self._reader.rest)
+        if 300 <= status < 400 and "location" in headers:
+            raise self._refusal(self.response)  # whoever goes on does not wait for the page
 
     def _not_http(self) -> HandshakeError:
         start = self._start
         if start[0] in _TLS_RECORDS and not self.uri.secure:
             return HandshakeError(f"{self.uri} answered with TLS: did you mean wss://?")
         shown = excerpt(start.decode("latin-1"))
-        return HandshakeError(f"{self.uri} did not answer with HTTP/1.1 but with {shown}")
+        return HandshakeError(
+            f"{self.uri} did not answer with HTTP/1.1 but with {shown}: is the port right?"
+        )
 
     def _check(self, version: str, headers: Headers) -> None:
         """The 101 (RFC 6455 section 4.1); sets what was agreed upon."""
         if not _MODERN(version):
             raise self._broken("is in HTTP/1.0, which knows no upgrades")
         if [name.lower() for name in _names(headers.get_all("upgrade"))] != ["websocket"]:
-            raise self._broken("does not upgrade to WebSocket", "Upgrade")
+            raise self._broken(
+                "does not upgrade to WebSocket: does a proxy in between drop the Upgrade header?",
+                "Upgrade",
+            )
         if not has_token(headers.get_all("connection"), "upgrade"):
-            raise self._broken("does not say 'Connection: Upgrade'", "Connection")
+            raise self._broken(
+                "does not say 'Connection: Upgrade': does a proxy in between drop that header?",
+                "Connection",
+            )
         expected = accept_key(self._sent.get("sec-websocket-key", "") or "")
         if headers.get_all("sec-websocket-accept") != [expected]:
-            wrong = "has a wrong Sec-WebSocket-Accept: another request's, or a cache's?"
-            raise self._broken(wrong, "Sec-WebSocket-Accept")
+            raise self._broken(
+                "has a wrong Sec-WebSocket-Accept, so it answers another request: is there a cache"
+                " in between?",
+                "Sec-WebSocket-Accept",
+            )
         chosen = headers.get_all("sec-websocket-protocol")
         if chosen:
             offered = _names(self._sent.get_all("sec-websocket-protocol"))
             if len(chosen) > 1 or chosen[0] not in offered:
-                wrong = f"chose subprotocol {excerpt(', '.join(chosen))}, not offered"
-                raise self._broken(wrong, "Sec-WebSocket-Protocol")
+                names = ", ".join(offered) or "none"
+                raise self._broken(
+                    f"chose subprotocol {excerpt(', '.join(chosen))}, but offered was {names}:"
+                    " protocols=[…] says what to offer",
+                    "Sec-WebSocket-Protocol",
+                )
             self.subprotocol = chosen[0]
         values = headers.get_all("sec-websocket-extensions")
         if values:
@@ -700,7 +723,7 @@ class ClientHandshake:
     def _refusal(self, response: Response) -> HandshakeError:
         body = bytes(self._body)[: self._body_length]
         response.body = _dechunked(body) if self._chunked else body
-        text = _explain(self.uri, response, self._reason)
+        text = _explain(self.uri, response, self._reason, self._sent)
         return HandshakeError(text, response.status, response.headers.items(), response.body)
 
 
@@ -725,24 +748,46 @@ def _dechunked(body: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _explain(uri: Uri, response: Response, reason: str) -> str:
+def _explain(uri: Uri, response: Response, reason: str, sent: Headers) -> str:
     """What happened, its likely cause, and what the server said about it."""
     status, headers = response.status, response.headers
     # The beginning is enough, and keeps the expressions below from searching for long.
     page = response.body[:2000].decode("utf-8", "replace")
     html = "html" in (headers.get("content-type") or "") or page.lstrip().startswith("<")
     hint = _HINTS.get(status, "")
-    if 300 <= status < 400 and "location" in headers:
-        hint = f"it redirects to {excerpt(headers['location'], 200)}"
+    if 300 <= status < 400 and status != 304:
+        place = headers.get("location")
+        where = "without saying where to" if place is None else f"to {excerpt(place, 200)}"
+        hint = f"it redirects {where}"
+    elif status in (401, 403):
+        hint = _who_is_asked_for(status, headers, sent)
     elif status == 200:
         what = "an HTML page" if html else "an ordinary answer"
         hint = f"that is {what} and not WebSocket: is the path right?"
     elif status == 400 and "HTTPS" in page and not uri.secure:
         hint = "did you mean wss://?"
     elif status == 426 and "sec-websocket-version" in headers:
-        hint += f": {excerpt(headers['sec-websocket-version'])}"
+        hint += f": {excerpt(headers['sec-websocket-version'])}; sent was {VERSIONS[0]}"
+    elif status == 426 and "upgrade" in headers:
+        hint += f": {excerpt(headers['upgrade'])}"
     title = _TITLE.search(page)
     said = " ".join((title[1] if title else _TAG.sub(" ", page) if html else page).split())
     said = f"; it says {excerpt(said, 200)}" if said else ""
     hint = f": {hint}" if hint else ""
     return f"{uri} answered {status} {excerpt(reason)[1:-1]}".rstrip() + hint + said
+
+
+def _who_is_asked_for(status: int, headers: Headers, sent: Headers) -> str:
+    """What a 401 or 403 wants, or did not like."""
+    given = sent.get("authorization")
+    if status == 403:
+        origin = sent.get("origin")
+        who = "this user not allowed" if given else "a token or cookie missing"
+        page = "an Origin missing" if origin is None else f"Origin {excerpt(origin)} not allowed"
+        return f"you may not connect: is {who}, or {page}?"
+    if given is not None:
+        kind = excerpt(given.partition(" ")[0])[1:-1]
+        return f"it does not take the {kind} login that was sent: is it right, and not expired?"
+    schemes = [value.partition(" ")[0].lower() for value in headers.get_all("www-authenticate")]
+    wanted = next((_LOGINS[name] for name in _LOGINS if name in schemes), None)
+    return wanted or "it wants to know who you are: give auth=… or an Authorization header"
