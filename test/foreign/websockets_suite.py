@@ -30,7 +30,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PRIVATE = {
     "start_keepalive()": "the keepalive task of the library",
     "recv_messages.": "the library's queue of frames",
-    "get_extra_info\", return_value": "replaces a method of asyncio's transport",
+    'get_extra_info", return_value': "replaces a method of asyncio's transport",
     "websockets.protocol.Protocol.": "replaces methods of the library's protocol object",
     "random.getrandbits": "the random numbers that the library asks for",
     "transport.get_write_buffer_limits": "the limits of an asyncio transport of its own",
@@ -44,7 +44,7 @@ PRIVATE = {
 #: The others that do not pass: parts of their names, and why.
 DIFFERENT: dict[str, str] = {}
 
-CONFTEST = '''
+CONFTEST = """
 import asyncio, importlib, importlib.abc, importlib.util, os, sys
 
 REAL = importlib.util.find_spec("websockets")
@@ -71,7 +71,7 @@ class Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 sys.meta_path.insert(0, Alias())
 
 import ours
-'''
+"""
 
 OURS = '''
 """Our ends of connections whose opening handshake nobody has done."""
@@ -170,7 +170,11 @@ def prepare(tests: Path, where: Path) -> None:
     )
     real = [
         ("from websockets.frames import", "from real_websockets.frames import"),
-        ("from websockets.protocol import", "from real_websockets.protocol import"),
+        (
+            "from websockets.protocol import CLIENT, SERVER, Protocol, State",
+            "from websockets.protocol import State\n"
+            "from real_websockets.protocol import CLIENT, SERVER, Protocol",
+        ),
     ]
     old = """self.transport, self.connection = await loop.create_connection(
             lambda: Connection(Protocol(self.LOCAL), close_timeout=2 * MS),

@@ -153,6 +153,8 @@ class WebSocketServer(OpeningServer):
         try:
             await self.manager.end(LAST_WORDS)
         finally:
+            for opening in list(self._openings):
+                opening.end()
             self._ended.set()
 
 
@@ -160,16 +162,27 @@ class AskingOpening(Opening):
     """An opening some of whose hooks are coroutine functions."""
 
     server: WebSocketServer
+    asking = False
+
+    def dismiss(self) -> None:
+        """Hang up, unless an answer is on its way."""
+        if not self.asking:
+            self.end()
 
     def _decide(self) -> None:
         if self.handshake.request is None:
             super()._decide()
             return
         self._watch(0)
+        self.asking = True
         self.server.manager.keep(asyncio.get_running_loop().create_task(self._ask()))
 
     async def _ask(self) -> None:
-        response = await awaiting(self.server.asking(self.handshake))
+        server, handshake = self.server, self.handshake
+        response = await awaiting(server.asking(handshake))
+        if server._closing and handshake.accepted:
+            response = Response.text(503, "The server is shutting down.\n")
+            handshake.replace(response)
         if self.sock.fileno() >= 0:  # else time was up
             self._conclude(response)
 

@@ -72,7 +72,7 @@ class OpeningServer(AcceptingServer):
 
     def _let_be(self) -> None:
         for opening in list(self._openings):
-            opening.end()
+            opening.dismiss()
         self.manager.on_forget = self.look
 
     def _cut(self) -> None:
@@ -225,6 +225,10 @@ class Opening(Channel):
         if self.sock.fileno() >= 0:
             self.reactor.unregister(self.sock.fileno())
         self.server.forget(self)
+
+    def dismiss(self) -> None:
+        """The server goes away."""
+        self.end()
 
     def end(self) -> None:
         """Hang up."""

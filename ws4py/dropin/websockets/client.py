@@ -20,6 +20,7 @@ from ws4py.dropin.websockets.translation import (
 )
 from ws4py.dropin.websockets.uri import parse_uri
 from ws4py.protocol.config import Config
+from ws4py.protocol.uri import parse_proxy
 from ws4py.protocol.uri import parse_uri as parse
 
 __all__ = ["backoff", "process_exception"]
@@ -74,6 +75,8 @@ class Wanted:
         self.config: Config = make_config(**self.limits)
         self.subprotocols: Sequence[str] = check_subprotocols(options.get("subprotocols"))
         secure = self.ws_uri.secure
+        if options.get("unix") and (options.get("path") is None) == (options.get("sock") is None):
+            raise ValueError("a Unix socket takes path or sock, one of them")
         if secure and options.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
         self.tls = tls_options(options.get("ssl", secure), options.get("server_hostname"), secure)
@@ -96,10 +99,26 @@ class Wanted:
             headers.append(("Host", parse(self.uri).host_header))
         return headers
 
+    def _check_proxy(self) -> None:
+        """Raises ``InvalidProxy``, and ``ValueError`` for TLS that does not go with it."""
+        proxy = self.options.get("proxy")
+        if not isinstance(proxy, str):
+            return
+        try:
+            secure = parse_proxy(proxy).scheme == "https"
+        except ValueError as exc:
+            raise InvalidProxy(proxy, str(exc)) from exc
+        tls = self.options.get("proxy_ssl")
+        if secure and "proxy_ssl" in self.options and tls is None:
+            raise ValueError("proxy_ssl=None is incompatible with an https:// proxy")
+        if not secure and tls is not None:
+            raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
+
     def client(self, kind: type[WebSocketBaseClient], **more: Any) -> Any:
         """Our client, not connected yet."""
         options = self.options
         headers = self._headers()
+        self._check_proxy()
         proxy_tls = {"ssl_context": options.get("proxy_ssl")} if options.get("proxy_ssl") else {}
         if "proxy_server_hostname" in options:
             proxy_tls["server_hostname"] = options["proxy_server_hostname"]
@@ -120,7 +139,7 @@ class Wanted:
             local_addr=options.get("local_addr"),
             **more,
         )
-        if options.get("unix"):
+        if options.get("unix") and options["path"] is not None:
             ws.unix_socket_path = options["path"]
         ws.host = options.get("host", ws.host)
         ws.port = options.get("port", ws.port)
@@ -136,14 +155,14 @@ class Wanted:
         return protocol
 
 
-class Remembering(WebSocketBaseClient):
-    """Mixin for our clients: the opening handshake stays to be looked at."""
+class Remembering:
+    """Mixin that goes before our clients: the opening handshake stays to be looked at."""
 
     opening: Any = None
 
     def _established(self, opened: Any) -> None:
         self.opening = opened[1]
-        super()._established(opened)
+        super()._established(opened)  # type: ignore[misc]
 
 
 def process_exception(exc: Exception) -> Exception | None:

@@ -22,6 +22,7 @@ from ws4py.dropin.websockets.exceptions import (
     InvalidUpgrade,
     NegotiationError,
     ProxyError,
+    SecurityError,
 )
 from ws4py.dropin.websockets.extensions.permessage_deflate import _Factory
 from ws4py.dropin.websockets.frames import OK_CLOSE_CODES, Close
@@ -179,22 +180,27 @@ def closed_error(info: CloseInfo | None) -> ConnectionClosed:
     ok = both and all(frame.code in OK_CLOSE_CODES for frame in (received, sent) if frame)
     error = (ConnectionClosedOK if ok else ConnectionClosedError)(received, sent, first)
     error.close_info = info
-    error.__cause__ = info.error
+    error.__cause__ = info.error  # and that is all there is to know about how it came
     return error
 
 
-def opening_error(exc: BaseException) -> BaseException:
-    """The exception for one of ours that ended an opening; others stay what they are."""
+def opening_error(exc: BaseException, late: str) -> BaseException:
+    """The exception for one of ours that ended an opening; others stay what they are.
+
+    ``late``: what is said where it took too long.
+    """
     found: BaseException
     if isinstance(exc, ours.ProxyError):
         refused = exc.status is not None
         found = InvalidProxyStatus(_response(exc)) if refused else ProxyError(str(exc))
     elif isinstance(exc, ours.ConnectionTimeout):
-        found = TimeoutError("timed out during opening handshake")
+        found = TimeoutError(late)
     elif not isinstance(exc, ours.HandshakeError):
         return exc
     elif exc.status is None:
         found = InvalidMessage("did not receive a valid HTTP response")
+    elif 300 <= exc.status < 400 and isinstance(exc.__cause__, ours.HandshakeError):
+        found = SecurityError(str(exc))  # a redirect that must not be followed
     elif exc.status != 101:
         found = InvalidStatus(_response(exc))
     else:

@@ -16,7 +16,7 @@ from ws4py.dropin.websockets.translation import opening_error
 __all__ = ["ClientConnection", "connect", "unix_connect"]
 
 
-class _End(OurConnection, Remembering):
+class _End(Remembering, OurConnection):
     """Our end."""
 
 
@@ -55,7 +55,7 @@ class connect:
             ws = wanted.client(_End)
             await ws._open()
         except Exception as exc:
-            error = opening_error(exc)
+            error = opening_error(exc, "timed out during opening handshake")
             if error is exc:
                 raise
             raise error from error.__cause__

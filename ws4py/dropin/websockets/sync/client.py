@@ -16,7 +16,7 @@ from ws4py.dropin.websockets.translation import opening_error
 __all__ = ["ClientConnection", "connect", "reconnect", "unix_connect"]
 
 
-class _End(PullClient, Remembering):
+class _End(Remembering, PullClient):
     """Our end."""
 
 
@@ -37,7 +37,7 @@ def connect(uri: str, **options: Any) -> Any:
         ws = wanted.client(_End, background=True)
         ws.connect()
     except Exception as exc:
-        error = opening_error(exc)
+        error = opening_error(exc, "timed out while waiting for handshake response")
         if error is exc:
             raise
         raise error from error.__cause__

@@ -17,6 +17,7 @@ from ws4py.dropin.websockets.protocol import Protocol
 from ws4py.dropin.websockets.translation import as_bytes, ping_payload
 from ws4py.exc import ConnectionClosed as EngineClosed
 from ws4py.messaging import PongControlMessage
+from ws4py.pulled import Pong
 
 __all__ = ["Connection"]
 
@@ -59,7 +60,7 @@ class Connection(Habits):
         except EngineClosed:
             if self.legacy_recv:
                 return None
-            raise self.close_exc from None
+            raise self.close_exc
         except TimeoutError as exc:
             raise TimeoutError(f"timed out in {timeout:.1f}s") from exc
         finally:
@@ -131,13 +132,13 @@ class Connection(Habits):
     def ping(self, data: Any = None, ack_on_close: bool = False) -> threading.Event:
         """Send a ping; the event is set when its pong arrives.
 
-        ``ack_on_close``: or when the connection ends, which is always so here.
+        ``ack_on_close``: or when the connection ends. Nobody waits for a pong beyond that.
         """
         payload = ping_payload(data)
         if any(payload == sent for sent, _ in list(self._ws._pongs)):
             raise ConcurrencyError("already waiting for a pong with the same data")
         try:
-            return self._ws.ping(payload).arrived  # type: ignore[no-any-return]
+            return Acknowledged(self._ws.ping(payload), ack_on_close)
         except EngineClosed:
             self._raise_closed()
             raise
@@ -164,7 +165,7 @@ class Connection(Habits):
 
     def _raise_closed(self) -> None:
         self.wait_closed(self._ws.stream.config.close_timeout)
-        raise self.close_exc from None
+        raise self.close_exc
 
     def __enter__(self) -> Any:
         return self
@@ -172,6 +173,25 @@ class Connection(Habits):
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         failed = kind is not None
         self.close(CloseCode.INTERNAL_ERROR if failed else CloseCode.NORMAL_CLOSURE)
+
+
+class Acknowledged(threading.Event):
+    """Set when a pong is there."""
+
+    def __init__(self, pong: Pong, ack_on_close: bool) -> None:
+        super().__init__()
+        self._pong = pong
+        self._ack_on_close = ack_on_close
+
+    def is_set(self) -> bool:
+        """Whether it is there."""
+        pong = self._pong
+        return pong.arrived.is_set() and (self._ack_on_close or pong.latency is not None)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, or for the end; whether it is there."""
+        self._pong.arrived.wait(timeout)
+        return self.is_set()
 
 
 def alike(first: Any, others: Iterator[Any]) -> Iterator[Any]:

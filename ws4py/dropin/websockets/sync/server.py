@@ -36,7 +36,6 @@ class _Engine(Answering, WebSocketServer):
         self.owner = owner
         super().__init__(functools.partial(PulledHandler, owner.handle), **options)
 
-
     def answer(self, handshake: ServerHandshake) -> Response:
         """On the thread of the connection, which has the socket."""
         handshake.connection.protocol.opening = threading.current_thread()  # type: ignore[attr-defined]
