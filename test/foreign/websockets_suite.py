@@ -34,6 +34,11 @@ PRIVATE = {
     "websockets.protocol.Protocol.": "replaces methods of the library's protocol object",
     "random.getrandbits": "the random numbers that the library asks for",
     "transport.get_write_buffer_limits": "the limits of an asyncio transport of its own",
+    "transport.write_eof()": "breaks the connection by a method of the library's transport",
+    "socket.shutdown(socket.SHUT_WR)": "breaks the connection below us, and looks for the error",
+    ".pause_writing()": "a method of the library's connection",
+    "few_redirects": "replaces a number of the library's module",
+    "process_redirect": "replaces a method of the library's connect",
     "protocol.send_": "drives the library's protocol object",
     "socket.socket.send": "replaces methods of the socket",
     "_write": "the library's own writing",
@@ -42,7 +47,26 @@ PRIVATE = {
     "assertDeprecationWarning": "deprecations of the library's own names",
 }
 #: The others that do not pass: parts of their names, and why.
-DIFFERENT: dict[str, str] = {}
+DIFFERENT = {
+    "test_recv_streaming_": "recv_streaming() gives the message as one piece",
+    "non_utf8_text": "the close reason has other words",
+    "test_reject_invalid_server_": "the error of TLS has other words, and says what to do",
+    "client.ClientTests.test_junk_handshake": "the error has other words",
+    "ClientUsageErrorsTests.test_unix_with": "the error has other words",
+    "ServerUsageErrorsTests.test_unix_with": "the error has other words",
+    "server.ServerTests.test_junk_handshake": "silence for too long is answered with 408",
+    "server.ServerTests.test_timeout_during": "silence for too long is answered with 408",
+    "with_send_blocked": "broadcast() waits in line behind a fragmented message; nobody is skipped",
+    "test_send_during_send": "a second message waits in line behind a fragmented one",
+    "test_close_during_send": "close() amid a fragmented message closes with the code it was given",
+    "test_broadcast_skips_closing": "looks after two turns of the loop; we write in the third",
+    "waiting_for_connection_closed": "both close frames came: no error, however TCP ends",
+    "cross_origin_redirect": "a redirect is followed where it leads, host and port or not",
+    "test_redirect_with_existing_socket": "the error is InvalidStatus, with the redirect",
+    "test_redirect_to_insecure_uri": "the error has other words",
+    "sync.test_router.RouterTests.test_redirect": "redirects are followed, as the library now does",
+    "sync.test_router.RouterTests.test_secure_redirect": "redirects are followed, as it now does",
+}
 
 CONFTEST = """
 import asyncio, importlib, importlib.abc, importlib.util, os, sys

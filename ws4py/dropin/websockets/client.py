@@ -8,7 +8,7 @@ from typing import Any
 
 from ws4py.client import WebSocketBaseClient
 from ws4py.dropin.websockets.datastructures import Headers
-from ws4py.dropin.websockets.exceptions import InvalidMessage, InvalidStatus
+from ws4py.dropin.websockets.exceptions import InvalidMessage, InvalidProxy, InvalidStatus
 from ws4py.dropin.websockets.http11 import USER_AGENT, Request, Response
 from ws4py.dropin.websockets.protocol import CLIENT, Protocol
 from ws4py.dropin.websockets.translation import (
@@ -18,7 +18,7 @@ from ws4py.dropin.websockets.translation import (
     renamed,
     tls_options,
 )
-from ws4py.dropin.websockets.uri import parse_uri
+from ws4py.dropin.websockets.uri import parse_uri, taken_apart
 from ws4py.protocol.config import Config
 from ws4py.protocol.uri import parse_proxy
 from ws4py.protocol.uri import parse_uri as parse
@@ -76,7 +76,12 @@ class Wanted:
         self.subprotocols: Sequence[str] = check_subprotocols(options.get("subprotocols"))
         secure = self.ws_uri.secure
         if options.get("unix") and (options.get("path") is None) == (options.get("sock") is None):
-            raise ValueError("a Unix socket takes path or sock, one of them")
+            both = options.get("path") is not None
+            raise ValueError(
+                "path and sock can not be specified at the same time"
+                if both
+                else "no path and sock were specified"
+            )
         if secure and options.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
         self.tls = tls_options(options.get("ssl", secure), options.get("server_hostname"), secure)
@@ -148,7 +153,8 @@ class Wanted:
     def protocol(self, ws: Any) -> Protocol:
         """The facts of a connection that has come about."""
         handshake = ws.opening
-        protocol = Protocol(CLIENT, uri=parse_uri(self.uri), logger=self.options.get("logger"))
+        there = taken_apart(handshake.uri)  # where redirects have led to
+        protocol = Protocol(CLIENT, uri=there, logger=self.options.get("logger"))
         headers = Headers(handshake.request_headers)
         protocol.request = Request(handshake.uri.resource, headers)
         protocol.response = Response.of(handshake.response)

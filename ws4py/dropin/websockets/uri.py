@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ws4py.dropin.websockets.exceptions import InvalidURI
+from ws4py.protocol.uri import Uri
 from ws4py.protocol.uri import parse_uri as parse
 
 __all__ = ["WebSocketURI", "parse_uri"]
@@ -43,8 +44,11 @@ def parse_uri(uri: str) -> WebSocketURI:
         raise InvalidURI(uri, str(exc).partition(": ")[2] or str(exc)) from exc
     if not uri.lower().startswith(("ws:", "wss:", "ws+unix:", "wss+unix:")):
         raise InvalidURI(uri, "scheme isn't ws or wss")
-    path, _, query = parsed.resource.partition("?")
-    username, password = parsed.userinfo or (None, None)
-    return WebSocketURI(
-        parsed.secure, parsed.host, parsed.port or 0, path, query, username, password
-    )
+    return taken_apart(parsed)
+
+
+def taken_apart(uri: Uri) -> WebSocketURI:
+    """One of our URIs, as one of theirs."""
+    path, _, query = uri.resource.partition("?")
+    username, password = uri.userinfo or (None, None)
+    return WebSocketURI(uri.secure, uri.host, uri.port or 0, path, query, username, password)

@@ -16,7 +16,7 @@ from ws4py.dropin.websockets.translation import opening_error
 __all__ = ["ClientConnection", "connect", "unix_connect"]
 
 
-class _End(Remembering, OurConnection):
+class _End(Remembering, OurConnection):  # type: ignore[misc]
     """Our end."""
 
 

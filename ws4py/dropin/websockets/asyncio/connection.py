@@ -60,7 +60,7 @@ class Connection(Habits):
         except EngineClosed:
             if self.legacy_recv:
                 return None
-            raise self.close_exc
+            raise self.close_exc  # noqa: B904 -- with its own cause
         except RuntimeError:
             raise ConcurrencyError(
                 "cannot call recv while another coroutine is already running recv or recv_streaming"
@@ -123,7 +123,7 @@ class Connection(Habits):
                 await self._send_pieces(message, text)
         except EngineClosed:
             await self.wait_closed()
-            raise self.close_exc
+            raise self.close_exc  # noqa: B904 -- with its own cause
 
     async def _send_pieces(self, message: Any, text: bool | None) -> None:
         if isinstance(message, Mapping):
@@ -145,7 +145,7 @@ class Connection(Habits):
             pong = self._ws.ping(payload)
         except EngineClosed:
             await self.wait_closed()
-            raise self.close_exc
+            raise self.close_exc  # noqa: B904 -- with its own cause
         waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         pong.add_done_callback(functools.partial(self._settle, waiter))
         return waiter
@@ -165,7 +165,7 @@ class Connection(Habits):
             await self._ws.send(PongControlMessage(as_bytes(data)))
         except EngineClosed:
             await self.wait_closed()
-            raise self.close_exc
+            raise self.close_exc  # noqa: B904 -- with its own cause
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class Connection(Habits):
         except EngineClosed:
             if self.legacy_recv:
                 return None
-            raise self.close_exc
+            raise self.close_exc  # noqa: B904 -- with its own cause
         except TimeoutError as exc:
             raise TimeoutError(f"timed out in {timeout:.1f}s") from exc
         finally:
@@ -202,3 +202,4 @@ def alike(first: Any, others: Iterator[Any]) -> Iterator[Any]:
         if not isinstance(piece, kinds):
             raise TypeError("iterable must contain uniform types")
         yield piece
+    yield b""  # which says that it was the last
