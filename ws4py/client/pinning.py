@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ["FingerprintMismatch", "pinned"]
 
 
-class FingerprintMismatch(ssl.SSLError):
+class FingerprintMismatch(OSError):
     """The server has another certificate; ``got`` is its SHA-256."""
 
     def __init__(self, expected: bytes, got: bytes) -> None:

@@ -79,10 +79,6 @@ class Config:
     ping_interval: float | None = 20.0
     #: What a ping gives the peer to show life; any byte received counts.
     ping_timeout: float | None = 20.0
-    #: Whether pings and close frames are answered by themselves (RFC 6455 section 5.5). ``False``:
-    #: whoever gets the messages does it; a close frame within ``close_timeout``.
-    answer_pings: bool = True
-    answer_close: bool = True
     #: Redirects that a client follows, one after the other, within ``open_timeout``. What the
     #: widely used clients allow; 0 follows none.
     max_redirects: int = 10
@@ -97,6 +93,10 @@ class Config:
     #: ``block`` waits (only a thread of one's own may), ``drop`` loses the message, ``close``
     #: ends the connection with 1013. ``None``: ``block`` where the transport may, else ``close``.
     overflow: Overflow | None = None
+    #: Whether pings and close frames are answered by themselves (RFC 6455 section 5.5). ``False``:
+    #: whoever gets the messages does it; a close frame within ``close_timeout``.
+    answer_pings: bool = True
+    answer_close: bool = True
 
     def __post_init__(self) -> None:
         for name in (

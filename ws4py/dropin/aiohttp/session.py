@@ -236,14 +236,15 @@ class ClientSession:
         self, limits: ClientWSTimeout, heartbeat: float | None, compress: int, size: int
     ) -> Config:
         total = getattr(self._timeout, "total", self._timeout)
-        bits = compress or 15
         return DEFAULT.replace(
             open_timeout=DEFAULT.open_timeout if self._timeout is None else total,
             close_timeout=limits.ws_close,
             ping_interval=heartbeat,
             ping_timeout=heartbeat and heartbeat / 2,
             max_message_size=size or None,
-            compression=Compression(client_max_window_bits=bits, server_max_window_bits=15)
+            compression=Compression(
+                client_max_window_bits=compress, server_max_window_bits=compress
+            )
             if compress
             else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -145,7 +146,7 @@ class Wanted:
             **more,
         )
         if options.get("unix") and options["path"] is not None:
-            ws.unix_socket_path = options["path"]
+            ws.unix_socket_path = os.fsdecode(options["path"])
         ws.host = options.get("host", ws.host)
         ws.port = options.get("port", ws.port)
         return ws
