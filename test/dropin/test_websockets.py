@@ -267,8 +267,9 @@ def test_S05_handler_with_two_arguments(arguments):
         expected = "one" if arguments == 1 else "two /x"
         for handler in (one, Methods().one) if arguments == 1 else (two, Methods().two):
             async with serve(handler, "localhost", 0) as server:
-                async with connect(url_of(server, "/x")) as ws:
-                    assert await ws.recv() == expected
+                ws = await connect(url_of(server, "/x"))
+                assert await ws.recv() == expected
+                await ws.close()
 
     run(main())
 
@@ -340,8 +341,10 @@ def test_S14_S18_open_says_whether_it_is():
         handler = pattern(PRODUCER, producer=producer).handler
 
         async def counted(websocket, path):
-            assert websocket.open and not websocket.closed
-            assert websocket.state is State.OPEN and websocket.state_name == "OPEN"
+            assert websocket.open
+            assert not websocket.closed
+            assert websocket.state is State.OPEN
+            assert websocket.state_name == "OPEN"
             await handler(websocket, path)
             sent.append(websocket.open)
             over.set()
@@ -350,7 +353,8 @@ def test_S14_S18_open_says_whether_it_is():
             ws = await v2.connect(url_of(server))
             assert await ws.recv() == "more"
             await ws.close()
-            assert not ws.open and ws.closed
+            assert not ws.open
+            assert ws.closed
             await asyncio.wait_for(over.wait(), TIMEOUT)
 
     run(main())
@@ -362,7 +366,7 @@ def test_S15_a_loop_over_the_messages():
 
     async def handler(websocket):
         async for message in websocket:
-            got.append(message)
+            got.append(message)  # noqa: PERF401
 
     async def main():
         async with serve(handler, "localhost", 0) as server, connect(url_of(server)) as ws:
@@ -444,7 +448,8 @@ def test_S19_send_raises_on_a_closed_connection():
             with pytest.raises(ConnectionClosedOK) as caught:
                 await ws.send("late")
             error = caught.value
-            assert error.sent == Close(1000, "enough") and error.rcvd.code == 1000
+            assert error.sent == Close(1000, "enough")
+            assert error.rcvd.code == 1000
             assert error.rcvd_then_sent is False
             assert error.close_info.began_by == "us"
             # Nothing is raised before it is awaited, as in gather(*(ws.send(m) for ws in all)).
@@ -480,7 +485,7 @@ def test_S23_two_tasks_do_the_same():
 
     async def consume(websocket):
         async for message in websocket:
-            got.append(message)
+            got.append(message)  # noqa: PERF401
 
     async def produce(websocket):
         for i in range(20):
@@ -599,8 +604,10 @@ def test_S27_finally_runs_when_the_connection_drops():
 def test_S28_more_processes_share_a_port():
     async def main():
         async with serve(echo, "127.0.0.1", 0, reuse_port=True) as server:
-            async with serve(echo, "127.0.0.1", port_of(server), reuse_port=True) as other:
-                assert port_of(other) == port_of(server)
+            other = await serve(echo, "127.0.0.1", port_of(server), reuse_port=True)
+            assert port_of(other) == port_of(server)
+            other.close()
+            await other.wait_closed()
 
     if hasattr(socket, "SO_REUSEPORT"):
         run(main())
@@ -640,7 +647,9 @@ def test_S03_made_outside_of_a_loop(run_plain):
         async with connect(url_of(made)) as ws:
             await ws.send("hi")
             assert await ws.recv() == "hi"
-            assert ws.host == "localhost" and ws.port == port_of(made) and not ws.secure
+            assert ws.host == "localhost"
+            assert ws.port == port_of(made)
+            assert not ws.secure
 
     run_plain(made)
     run_plain(talk())
@@ -667,7 +676,8 @@ def test_the_facts_of_a_connection(run):
         assert websocket.subprotocol == "chat"
         await websocket.send(str(websocket.id))
         await websocket.wait_closed()
-        assert websocket.close_code == 4000 and websocket.close_reason == "done"
+        assert websocket.close_code == 4000
+        assert websocket.close_reason == "done"
 
     async def main():
         async with serve(
@@ -681,11 +691,13 @@ def test_the_facts_of_a_connection(run):
                 origin="http://localhost",
             )
             assert len(await ws.recv()) == 36
-            assert ws.response.headers["Server"] == "me" and ws.response.status_code == 101
+            assert ws.response.headers["Server"] == "me"
+            assert ws.response.status_code == 101
             assert ws.request.headers["User-Agent"] == "you"
             assert ws.request.headers.get_all("Origin") == ["http://localhost"]
             assert ws.local_address == ws.transport.get_extra_info("sockname")
-            assert ws.close_code is None and ws.close_reason is None
+            assert ws.close_code is None
+            assert ws.close_reason is None
             assert ws.logger.extra["websocket"] is ws
             await ws.close(4000, "done")
             assert ws.state is State.CLOSED
@@ -698,6 +710,7 @@ def test_the_hooks_of_a_server():
         connection.seen = request.headers.get("X-Who")
         if request.path == "/healthz":
             return connection.respond(200, "OK\n")
+        return None
 
     async def process_response(connection, request, response):
         response.headers["X-Seen"] = str(connection.seen)
@@ -766,7 +779,7 @@ def test_a_server_that_says_nothing():
 
         async def late():
             with pytest.raises(TimeoutError, match="timed out during opening handshake"):
-                await connect("ws://127.0.0.1:%d/" % silent.getsockname()[1], open_timeout=0.1)
+                await connect(f"ws://127.0.0.1:{silent.getsockname()[1]}/", open_timeout=0.1)
 
         run(late())
 
@@ -816,9 +829,10 @@ def test_connections_of_ones_own():
 
     async def main():
         async with serve(handler, "localhost", 0, create_connection=Mine) as server:
-            async with connect(url_of(server)) as ws:
-                await ws.send("x")
-                assert await ws.recv() == "mine: x"
+            ws = await connect(url_of(server))
+            await ws.send("x")
+            assert await ws.recv() == "mine: x"
+            await ws.close()
 
     run(main())
 
@@ -879,7 +893,8 @@ def test_the_close_of_a_server():
             assert server.is_serving()
             server.close()
             server.close()
-            assert not server.is_serving() and server.sockets == ()
+            assert not server.is_serving()
+            assert server.sockets == ()
             with pytest.raises(ConnectionClosedOK) as caught:
                 await ws.recv()
             assert caught.value.rcvd.code == CloseCode.GOING_AWAY
@@ -922,11 +937,12 @@ def test_a_loop_that_reconnects():
             return connection.respond(503, "later\n")
         if len(attempts) == 4:
             return connection.respond(404, "gone\n")
+        return None
 
     async def main():
         met = 0
         async with serve(echo, "localhost", 0, process_request=process_request) as server:
-            with pytest.raises(InvalidStatus, match="HTTP 404"):
+            with pytest.raises(InvalidStatus, match="HTTP 404"):  # noqa: PT012
                 async for ws in connect(url_of(server), reconnect_delays=lambda: iter([0.001] * 9)):
                     await ws.send("hi")
                     assert await ws.recv() == "hi"
@@ -1023,7 +1039,7 @@ def served(handler, **options):
         thread = threading.Thread(target=server.serve_forever, name="sync-server")
         thread.start()
         try:
-            yield server, "ws://localhost:%d" % server.socket.getsockname()[1]
+            yield server, f"ws://localhost:{server.socket.getsockname()[1]}"
         finally:
             server.shutdown()
             thread.join(TIMEOUT)
@@ -1050,7 +1066,8 @@ def test_threads_talk():
             assert len(server.connections) == 1
             ws.send("ab", text=False)
             assert ws.recv(decode=True) == "ab"
-            assert ws.request.headers["X-A"] == "b" and ws.response.status_code == 101
+            assert ws.request.headers["X-A"] == "b"
+            assert ws.response.status_code == 101
         assert ws.close_code == 1000
         assert ws.wait_closed(TIMEOUT)
         with pytest.raises(ConnectionClosedOK):
@@ -1091,6 +1108,7 @@ def test_threads_and_hooks():
     def process_request(connection, request):
         if request.path == "/no":
             return connection.respond(403, "no\n")
+        return None
 
     with served(sync_echo, process_request=process_request, subprotocols=["a"]) as (_, url):
         with sync_connect(url, subprotocols=["a"]) as ws:

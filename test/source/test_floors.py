@@ -104,6 +104,7 @@ OPTIONAL = {
     "python_socks": "ws4py.client.proxy",
     "certifi": "ws4py.client.tls",
     "aiohttp": "ws4py.dropin.aiohttp",  # ordinary requests
+    "werkzeug": "ws4py.dropin.websockets.routing",  # what route() is given is made by it
     "asyncore": "ws4py.dropin.asyncore_client",  # Python's own up to 3.11, then pyasyncore
     "httpx": "ws4py.client.auth",
 }
