@@ -150,14 +150,12 @@ class Pulled(WebSocket):
         """Read once, and end the connection if that was its end. Whose turn it is."""
         transport = self.transport
         assert isinstance(transport, BlockingTransport)
-        if not transport.receive(self, left):
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        """It is over: write what is owed, and end it. Whose turn it is."""
-        if self.stream.unsent:
-            self.transport.wait_sent(self)
-        self.terminate()
+        # It may be over already: by flags that were written by hand, or a server's after the
+        # close frame, which hangs up without waiting for its client to do so.
+        if self.stream.state is CLOSED or not transport.receive(self, left):
+            if self.stream.unsent:
+                transport.wait_sent(self)
+            self.terminate()
 
     def _drive(self, done: Callable[[], bool], end: float | None) -> Message | None:
         """Read until a message is there, ``done()`` or the end. Raises ``TimeoutError``."""
@@ -167,8 +165,6 @@ class Pulled(WebSocket):
         try:
             while True:
                 message = self.take()
-                if message is None and self.stream.state is CLOSED:
-                    self._hang_up()  # a server does, without waiting for its client to do so
                 if message is not None or done() or self._ended:
                     return message
                 left = None if end is None else end - time.monotonic()
