@@ -37,8 +37,10 @@ class _Engine(Answering, WebSocketServer):
         super().__init__(functools.partial(PulledHandler, owner.handle), **options)
 
     def answer(self, handshake: ServerHandshake) -> Response:
-        """On the thread of the connection, which has the socket."""
-        handshake.connection.protocol.opening = threading.current_thread()  # type: ignore[attr-defined]
+        """On the thread of the connection, which has the socket, or whose opening has."""
+        here: Any = threading.current_thread()
+        opening = getattr(here, "opening", here)
+        handshake.connection.protocol.opening = opening  # type: ignore[attr-defined]
         return super().answer(handshake)
 
 
