@@ -524,7 +524,7 @@ def test_S21_to_cancel_recv_loses_nothing():
     run(main())
 
 
-def test_S24_S25_S27_registration():
+def test_S24_S25_S27_S31_registration():
     module = pattern(REGISTRATION.replace("sleep(10)", "sleep(0.01)"))
     sizes = []
 
@@ -1145,6 +1145,8 @@ def test_it_talks_to_the_library():
 
 def test_all_that_the_library_exports_is_here():
     theirs = need_package("websockets")
+    if theirs.__version__ != websockets.__version__:
+        pytest.skip(f"what is followed is {websockets.__version__}, not {theirs.__version__}")
     sans_io = {"ClientProtocol", "ServerProtocol", "Protocol", "Frame"}
     assert set(theirs.__all__) - set(websockets.__all__) <= sans_io
     for module in ("exceptions", "frames", "typing", "datastructures", "http11"):

@@ -24,7 +24,7 @@ from ws4py.dropin.websockets.exceptions import (
     ProxyError,
     SecurityError,
 )
-from ws4py.dropin.websockets.extensions.permessage_deflate import _Factory
+from ws4py.dropin.websockets.extensions.permessage_deflate import PerMessageDeflateFactory
 from ws4py.dropin.websockets.frames import OK_CLOSE_CODES, Close
 from ws4py.dropin.websockets.http11 import Response
 from ws4py.protocol import http as engine
@@ -103,7 +103,7 @@ def _compression(compression: str | None, extensions: Sequence[Any]) -> Compress
     if compression not in ("deflate", None):
         raise ValueError(f"unsupported compression: {compression}")
     for extension in extensions:
-        if not isinstance(extension, _Factory):
+        if not isinstance(extension, PerMessageDeflateFactory):
             raise TypeError(f"the only extension here is permessage-deflate, not {extension!r}")
         return extension.compression
     return DEFAULT.compression if compression else None

@@ -2,8 +2,8 @@
 
     import ws4py.dropin.websockets.v2 as websockets
 
-``recv()`` gives ``None`` at the end, whatever that was, and what is sent is on its way as soon as
-``send()`` is called: it returns a future, which ``asyncio.wait()`` takes as it took coroutines.
+``recv()`` gives ``None`` at the end, whatever that was. ``send()`` need not be awaited: it returns a
+future, which ``asyncio.wait()`` takes as it took coroutines.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class _Eager(WebSocketCommonProtocol):
-    """Sends before it is asked to wait."""
+    """Sends without being awaited."""
 
     def send(self, message: Any, *, text: bool | None = None) -> Any:
         """Send; a future that is done when the peer has room for more."""

@@ -43,7 +43,6 @@ class Connection(Habits):
     def __init__(self, protocol: Protocol, **limits: Any) -> None:
         super().__init__(protocol)
         self.limits = limits
-        self._receiving = False
 
     # -- receiving -------------------------------------------------------------------------
 
@@ -54,8 +53,6 @@ class Connection(Habits):
         in it. To cancel it loses nothing.
         """
         try:
-            if self._receiving:
-                raise RuntimeError
             message = await self._ws.recv()
         except EngineClosed:
             if self.legacy_recv:
@@ -86,8 +83,6 @@ class Connection(Habits):
         Here that is always one piece: the message as a whole.
         """
         try:
-            if self._receiving:
-                raise RuntimeError
             message = await self.recv(decode)
         except RuntimeError:
             raise ConcurrencyError(

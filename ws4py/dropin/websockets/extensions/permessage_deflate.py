@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-class _Factory:
+class PerMessageDeflateFactory:
     """Parameters of permessage-deflate; ``compress_settings``: ``level`` and ``memLevel``."""
 
     name = "permessage-deflate"
@@ -44,9 +44,9 @@ class _Factory:
         )
 
 
-class ClientPerMessageDeflateFactory(_Factory):
+class ClientPerMessageDeflateFactory(PerMessageDeflateFactory):
     """For ``connect(…, extensions=[…])``."""
 
 
-class ServerPerMessageDeflateFactory(_Factory):
+class ServerPerMessageDeflateFactory(PerMessageDeflateFactory):
     """For ``serve(…, extensions=[…])``."""
