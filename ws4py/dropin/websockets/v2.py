@@ -2,8 +2,8 @@
 
     import ws4py.dropin.websockets.v2 as websockets
 
-``recv()`` gives ``None`` at the end, whatever that was. ``send()`` need not be awaited: it returns a
-future, which ``asyncio.wait()`` takes as it took coroutines.
+``recv()`` gives ``None`` at the end, whatever that was. ``send()`` need not be awaited: it returns
+a future, which ``asyncio.wait()`` takes as it took coroutines.
 """
 
 from __future__ import annotations
