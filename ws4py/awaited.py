@@ -208,6 +208,7 @@ class Awaited(WebSocket):
 
         Waits while more than ``Config.high_water`` bytes are owed to the peer. An iterator,
         asynchronous or not, makes one message in fragments; its first item says of what kind.
+        What an asynchronous one gives is sent as it comes, and an empty fragment at its end.
         Raises ``ConnectionClosed`` unless the connection is open, ``ValueError`` or
         ``TypeError`` for what cannot be sent.
         """
@@ -275,18 +276,22 @@ class Awaited(WebSocket):
         self, pieces: Pieces, binary: bool | None, compress: bool | None
     ) -> None:
         message = None
-        held: Any = b""
+        at_once = isinstance(pieces, AsyncIterable)  # the next may be long in coming
+        held: Any = None
         try:
             async for piece in each(pieces):
                 if message is None:
                     kind = not isinstance(piece, str) if binary is None else binary
                     message = self.stream.fragmented(binary=kind, compress=compress)
-                else:
+                elif held is not None:
                     await self._send_piece(message, held, False)
-                held = piece
+                if at_once:
+                    await self._send_piece(message, piece, False)
+                else:
+                    held = piece
             if message is None:
                 message = self.stream.fragmented(binary=bool(binary), compress=compress)
-            await self._send_piece(message, held, True)
+            await self._send_piece(message, b"" if held is None else held, True)
         except ConnectionClosed:
             raise
         except BaseException as exc:

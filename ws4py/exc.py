@@ -78,8 +78,11 @@ class HandshakeError(WebSocketException):
 
     On a client, ``status``, ``headers`` and ``body`` hold what the server answered (``None``,
     empty and ``b""`` when it gave no HTTP answer). On a server, ``status`` is the HTTP status
-    that answers the bad request and ``headers`` what has to go with it.
+    that answers the bad request and ``headers`` what has to go with it. ``header``: which one is
+    to blame, if it is one of a 101.
     """
+
+    header: str | None = None
 
     def __init__(
         self,

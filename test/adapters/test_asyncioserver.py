@@ -41,6 +41,75 @@ def url(server) -> str:
 
 
 @over_loops
+def test_every_answer_may_be_changed_by_a_coroutine(run):
+    async def process_request(request):
+        await asyncio.sleep(0)
+        if request.path == "/page":
+            return Response.text(200, "a page\n")
+        return None
+
+    async def process_response(request, response):
+        await asyncio.sleep(0)
+        if request.path == "/bug":
+            raise KeyError("a bug")
+        response.headers.add("X-Path", request.path)
+
+    async def main():
+        hooks = {"process_request": process_request, "process_response": process_response}
+        async with serve(echo, config=QUICK, **hooks) as server:
+            for path, status in (("page", 200), ("bug", 500)):
+                with pytest.raises(HandshakeError) as caught:
+                    await connect(url(server) + path)
+                assert caught.value.status == status
+                assert (("X-Path", "/page") in caught.value.headers) == (path == "page")
+            async with connect(url(server)) as ws:
+                await ws.send("hi")
+                assert await ws.recv() == "hi"
+
+    run(main())
+
+
+@over_loops
+def test_a_close_without_a_code_leaves_the_connections(run):
+    async def main():
+        server = await serve(echo, config=QUICK)
+        ws = await connect(url(server))
+        closing = server.close(None)
+        await ws.send("still there")
+        assert await ws.recv() == "still there"
+        with pytest.raises(OSError):
+            await connect(url(server))
+        assert len(server.connections) == 1
+        await ws.close()
+        await closing
+
+    run(main())
+
+
+@over_loops
+def test_whoever_is_looked_at_while_the_server_goes_is_told(run):
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def process_request(request):
+        asked.set()
+        await go_on.wait()
+
+    async def main():
+        server = await serve(echo, config=QUICK, process_request=process_request)
+        opening = asyncio.ensure_future(asyncio.wait_for(connect(url(server)).__aenter__(), 10))
+        await asked.wait()
+        closing = server.close()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(HandshakeError) as caught:
+            await opening
+        assert caught.value.status == 503
+        await closing
+
+    run(main())
+
+
+@over_loops
 def test_a_hundred_connections(run):
     async def visit(server, n):
         async with connect(url(server), config=QUICK) as ws:

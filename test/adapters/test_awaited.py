@@ -9,7 +9,7 @@ import threading
 import pytest
 from backends import QUICK
 from loops import over_loops, soon
-from rawpeer import BINARY, PING, TEXT, RawClient, make_frame
+from rawpeer import BINARY, CONT, PING, TEXT, RawClient, make_frame
 
 from ws4py.awaited import Awaited
 from ws4py.client.asyncioclient import connect
@@ -263,6 +263,33 @@ def test_iterators_of_both_kinds_are_fragments(run):
             await ws.send(5)
 
     run(talk(echo, talker))
+
+
+def test_what_is_slow_in_coming_is_sent_as_it_comes(run):
+    async def main():
+        gate = asyncio.Event()
+
+        async def pieces():
+            yield "first"
+            await gate.wait()
+            yield "second"
+
+        async def handler(ws):
+            await ws.send(pieces())
+
+        async with serve(handler, config=PLAIN) as server:
+            peer = await raw_peer(server)
+            with peer:
+                frame = await in_thread(peer.read_frame)
+                assert (frame.opcode, frame.payload, frame.fin) == (TEXT, b"first", False)
+                gate.set()
+                frames = [await in_thread(peer.read_frame) for _ in range(2)]
+                assert [(f.opcode, f.payload, f.fin) for f in frames] == [
+                    (CONT, b"second", False),
+                    (CONT, b"", True),
+                ]
+
+    run(main())
 
 
 def test_a_source_that_fails_halfway_ends_the_connection(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import queue
@@ -21,6 +22,7 @@ from waiting import TIMEOUT, wait_for
 
 from ws4py.protocol.config import Config
 from ws4py.protocol.handshake import Request, Response
+from ws4py.pulled import PulledHandler
 from ws4py.server import blockingopening, managedserver, opening, threadedserver
 from ws4py.server.threadedserver import WebSocketServer
 from ws4py.websocket import EchoWebSocket, WebSocket
@@ -624,3 +626,58 @@ def test_a_client_that_says_nothing_and_leaves_is_no_error(
                 peer.close_frame(1000)
                 peer.read_close()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+# -- handlers that take messages -----------------------------------------------------------
+
+
+def test_a_function_may_handle_a_connection():
+    def handler(ws):
+        while True:
+            message = ws.next_message()
+            if str(message) == "oops":
+                raise KeyError("oops")
+            ws.send(message.data, message.is_binary)
+
+    server = WebSocketServer(functools.partial(PulledHandler, handler), config=QUICK)
+    with server:
+        with RawClient.connect(server.port) as peer:
+            peer.handshake()
+            peer.text("hi")
+            assert peer.read_frame().payload == b"hi"
+            peer.ping(b"p")  # while the handler is in next_message()
+            assert peer.read_frame().opcode == PONG
+            peer.close_frame(1000)
+            assert peer.read_close().close_code == 1000
+            peer.expect_eof()
+        with RawClient.connect(server.port) as peer:
+            peer.handshake()
+            peer.text("oops")
+            assert peer.read_close().close_code == 1011
+        with RawClient.connect(server.port) as peer:
+            peer.handshake()
+            begun = time.monotonic()
+            closing = threading.Thread(target=server.close, name="closer")
+            closing.start()
+            assert peer.read_close().close_code == 1001
+            peer.close_frame(1001)
+            peer.expect_eof()
+            closing.join(TIMEOUT)
+            assert time.monotonic() - begun < TIMEOUT
+
+
+@both
+def test_a_close_without_a_code_leaves_the_connections(kind):
+    server = kind.serve(EchoWebSocket, config=QUICK)
+    server.start()
+    with RawClient.connect(server.port) as peer:
+        peer.handshake()
+        closing = threading.Thread(target=server.close, args=(None,), name="closer")
+        closing.start()
+        wait_for(lambda: server.listeners[0].fileno() < 0)
+        peer.text("still there")
+        assert peer.read_frame().payload == b"still there"
+        peer.close_frame(1000)
+        assert peer.read_close().close_code == 1000
+        closing.join(TIMEOUT)
+        assert not closing.is_alive()

@@ -1605,6 +1605,31 @@ class TestOpening:
         with served.peer("/") as peer:
             assert ask(peer) == "ping?"
 
+    def test_every_answer_may_be_changed(self, serve):
+        def process_response(request, response):
+            if request.path == "/bug":
+                raise KeyError("a bug")
+            if request.path == "/no" and response.status == 101:
+                return Response.text(403, "no\n")
+            response.headers.add("X-Path", request.path)
+            return None
+
+        served = serve(
+            echo(),
+            process_request=lambda request: None,
+            process_response=process_response,
+        )
+        with served.connect() as peer:
+            assert peer.handshake("/a").headers["x-path"] == "/a"
+            assert ask(peer) == "ping?"
+        with served.connect() as peer:
+            peer.send(b"GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head = peer.read_head()
+            assert (head.status, head.headers["x-path"]) == (426, "/plain")
+        for path, status in (("/no", 403), ("/bug", 500)):
+            with served.connect() as peer:
+                peer.handshake(path, expect=status)
+
     @over_all_links
     def test_a_plain_get_is_told_to_upgrade(self, serve):
         served = serve(echo())

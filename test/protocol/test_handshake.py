@@ -1371,3 +1371,45 @@ def test_a_refusal_reaches_the_other_end(url):
     client.receive_data(server.answer().serialize())
     assert client.error.status == 403
     assert "Origin 'https://evil.example' is not allowed here" in str(client.error)
+
+
+# -- for those who put their own words to it -----------------------------------------------
+
+
+def test_an_answer_may_be_replaced():
+    server = ServerHandshake(origins=None)
+    server.receive_data(request_head())
+    response = server.answer()
+    response.headers.add("X-A", "b")
+    server.replace(response)
+    assert server.accepted
+    assert server.response is response
+    server.replace(Response.text(403, "no"))
+    assert not server.accepted
+    assert server.response is not None
+    assert server.response.status == 403
+    server.replace(Response(101))
+    assert not server.accepted, "nothing was agreed upon"
+
+
+@pytest.mark.parametrize(
+    ("answer", "header"),
+    [
+        ("Connection: Upgrade", "Upgrade"),
+        ("Upgrade: websocket", "Connection"),
+        ("Upgrade: websocket\r\nConnection: Upgrade", "Sec-WebSocket-Accept"),
+    ],
+)
+def test_the_header_that_is_to_blame(answer, header):
+    client = ClientHandshake(parse_uri("ws://localhost/"))
+    client.receive_data(f"HTTP/1.1 101 Fine\r\n{answer}\r\n\r\n".encode())
+    assert isinstance(client.error, HandshakeError)
+    assert client.error.header == header
+
+
+def test_an_end_without_an_answer_has_a_cause():
+    client = ClientHandshake(parse_uri("ws://localhost/"))
+    client.receive_eof()
+    assert isinstance(client.error, HandshakeError)
+    assert isinstance(client.error.__cause__, EOFError)
+    assert client.error.header is None

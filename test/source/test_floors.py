@@ -60,6 +60,7 @@ FLOORS = {
     "ws4py.asynchooks": 4,
     "ws4py.awaited": 4,
     "ws4py.loopmanager": 4,
+    "ws4py.pulled": 4,
     "ws4py.greenlets": 5,  # what the gevent adapters share
     "ws4py.async_websocket": 5,  # the WebSocket of 0.6's asyncio server
     "ws4py.__main__": 5,
@@ -110,6 +111,7 @@ OPTIONAL = {
     "certifi": "ws4py.client.tls",
     "httpx": "ws4py.client.auth",
     "python_socks": "ws4py.client.proxy",
+    "werkzeug": "ws4py.dropin.websockets.routing",  # what route() is given is made by it
     "wsaccel": "ws4py.protocol.mask",
 }
 

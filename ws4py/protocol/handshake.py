@@ -253,6 +253,14 @@ class ServerHandshake:
         self.deadline = None
         self.response = response
 
+    def replace(self, response: Response) -> None:
+        """Answer with ``response`` instead; where a 101 was agreed upon, it may be another 101."""
+        if self.accepted and response.status == 101:
+            self.response = response
+            return
+        self.accepted = False
+        self.reject(response)
+
     def _refuse(self, error: HandshakeError) -> Response:
         status = error.status or 400
         headers = list(error.headers)
@@ -561,15 +569,14 @@ class ClientHandshake:
             return
         if self.response is not None:
             self._end(self._refusal(self.response))
-        elif self._start:
-            text = f"{self.uri} closed the connection within its answer: its log may know why"
-            self._end(HandshakeError(text))
         else:
-            hint = (
-                ": its log may know why" if self.uri.secure else "; if it expects TLS, use wss://"
-            )
-            text = f"{self.uri} closed the connection without an answer{hint}"
-            self._end(HandshakeError(text))
+            hint = "; if it expects TLS, use wss://"
+            if self.uri.secure or self._start:
+                hint = ": its log may know why"
+            how = "within its answer" if self._start else "without an answer"
+            error = HandshakeError(f"{self.uri} closed the connection {how}{hint}")
+            error.__cause__ = EOFError("connection closed while reading HTTP status line")
+            self._end(error)
 
     def tick(self) -> None:
         """Give up if the deadline has passed; else nothing happens."""
@@ -646,17 +653,20 @@ class ClientHandshake:
             raise self._broken("is in HTTP/1.0, which knows no upgrades")
         if [name.lower() for name in _names(headers.get_all("upgrade"))] != ["websocket"]:
             raise self._broken(
-                "does not upgrade to WebSocket: does a proxy in between drop the Upgrade header?"
+                "does not upgrade to WebSocket: does a proxy in between drop the Upgrade header?",
+                "Upgrade",
             )
         if not has_token(headers.get_all("connection"), "upgrade"):
             raise self._broken(
-                "does not say 'Connection: Upgrade': does a proxy in between drop that header?"
+                "does not say 'Connection: Upgrade': does a proxy in between drop that header?",
+                "Connection",
             )
         expected = accept_key(self._sent.get("sec-websocket-key", "") or "")
         if headers.get_all("sec-websocket-accept") != [expected]:
             raise self._broken(
                 "has a wrong Sec-WebSocket-Accept, so it answers another request: is there a cache"
-                " in between?"
+                " in between?",
+                "Sec-WebSocket-Accept",
             )
         chosen = headers.get_all("sec-websocket-protocol")
         if chosen:
@@ -665,7 +675,8 @@ class ClientHandshake:
                 names = ", ".join(offered) or "none"
                 raise self._broken(
                     f"chose subprotocol {excerpt(', '.join(chosen))}, but offered was {names}:"
-                    " protocols=[…] says what to offer"
+                    " protocols=[…] says what to offer",
+                    "Sec-WebSocket-Protocol",
                 )
             self.subprotocol = chosen[0]
         values = headers.get_all("sec-websocket-extensions")
@@ -678,13 +689,16 @@ class ClientHandshake:
         try:
             self.deflate = accept_response(parse_extensions(values), compression)
         except HandshakeError as error:
-            raise self._broken(f"cannot be used: {error}") from None
+            wrong = f"cannot be used: {error}"
+            raise self._broken(wrong, "Sec-WebSocket-Extensions") from None
         if self.deflate is not None:
             self.extensions = [self.deflate.parameters]
 
-    def _broken(self, what: str) -> HandshakeError:
+    def _broken(self, what: str, header: str | None = None) -> HandshakeError:
         headers = self.response.headers.items() if self.response else ()
-        return HandshakeError(f"the 101 of {self.uri} {what}", 101, headers)
+        error = HandshakeError(f"the 101 of {self.uri} {what}", 101, headers)
+        error.header = header
+        return error
 
     # What stands in a refusal
 

@@ -13,7 +13,7 @@ import os
 import socket
 import ssl as ssl_module
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -58,6 +58,7 @@ class Upgrader:
         select_subprotocol: Callable[[Request, list[str]], str | None] | None = None,
         origins: Any = SAME_ORIGIN,
         process_request: Callable[[Request], Response | None] | None = None,
+        process_response: Callable[[Request, Response], Response | None] | None = None,
         extra_headers: Sequence[tuple[str, str]] = (),
         secure: bool = False,
         config: Config = DEFAULT,
@@ -67,6 +68,7 @@ class Upgrader:
         self.select_subprotocol = select_subprotocol
         self.origins = origins
         self.process_request = process_request
+        self.process_response = process_response
         self.extra_headers = tuple(extra_headers)
         self.secure = secure
         self.config = config
@@ -84,27 +86,52 @@ class Upgrader:
         )
 
     def answer(self, handshake: ServerHandshake) -> Response:
-        """What to answer to the request that has arrived; calls ``process_request``."""
+        """What to answer to the request that has arrived; calls the hooks."""
+        steps = self.asking(handshake)
+        try:
+            result = next(steps)
+            while True:
+                result = steps.send(result)
+        except StopIteration as end:
+            response: Response = end.value
+            return response
+
+    def asking(self, handshake: ServerHandshake) -> Generator[Any, Any, Response]:
+        """The same where hooks may be coroutine functions.
+
+        What a hook returned is yielded; its result is to be sent back, or the error thrown in.
+        """
         request = handshake.request
         assert request is not None
         response = None
-        if self.process_request is not None:
-            try:
-                response = self.process_request(request)
-            except Exception:
-                response = self.not_answered(request)
-        return self.answer_with(handshake, response)
-
-    def answer_with(self, handshake: ServerHandshake, response: Response | None) -> Response:
-        """What to answer after ``process_request`` has said this."""
+        try:
+            response = yield self.ask_request(handshake, request)
+        except Exception:
+            response = self.not_answered(request, "process_request")
         if response is None:
-            return handshake.answer()
-        handshake.reject(response)
-        return response
+            response = handshake.answer()
+        else:
+            handshake.reject(response)
+        try:
+            other = yield self.ask_response(handshake, request, response)
+        except Exception:
+            other = self.not_answered(request, "process_response")
+        if other is not None:
+            handshake.replace(other)
+        assert handshake.response is not None
+        return handshake.response
 
-    def not_answered(self, request: Request) -> Response:
-        """The answer when ``process_request`` has raised; to be called where that is caught."""
-        logger.exception("error in process_request for %r", request.target)
+    def ask_request(self, handshake: ServerHandshake, request: Request) -> Any:
+        """Call ``process_request``."""
+        return None if self.process_request is None else self.process_request(request)
+
+    def ask_response(self, handshake: ServerHandshake, request: Request, response: Response) -> Any:
+        """Call ``process_response``."""
+        return None if self.process_response is None else self.process_response(request, response)
+
+    def not_answered(self, request: Request, hook: str) -> Response:
+        """The answer when a hook has raised; to be called where that is caught."""
+        logger.exception("error in %s for %r", hook, request.target)
         return Response.text(500, "The server failed to answer this request.\n")
 
     def upgrade(self, sock: Any, handshake: ServerHandshake, peer: Any) -> WebSocket:
@@ -158,7 +185,9 @@ class BaseServer(Upgrader):
     the first that the client wants is taken; ``select_subprotocol(request, offers)`` chooses
     otherwise. ``origins``: who may connect from a browser, the same host by default; ``None``
     lets everybody in. ``process_request(request)`` may return a ``Response`` to answer ordinary
-    HTTP, or ``None`` to go on. ``config``: limits, timeouts and compression.
+    HTTP, or ``None`` to go on. ``process_response(request, response)`` sees every answer before
+    it is sent, a 101 too, and may change its headers or return another. ``config``: limits,
+    timeouts and compression.
 
     Raises ``OSError`` when it cannot listen there.
     """
@@ -173,6 +202,7 @@ class BaseServer(Upgrader):
         select_subprotocol: Callable[[Request, list[str]], str | None] | None = None,
         origins: Any = SAME_ORIGIN,
         process_request: Callable[[Request], Response | None] | None = None,
+        process_response: Callable[[Request, Response], Response | None] | None = None,
         extra_headers: Sequence[tuple[str, str]] = (),
         ssl: ssl_module.SSLContext | None = None,
         unix_path: str | None = None,
@@ -187,6 +217,7 @@ class BaseServer(Upgrader):
             select_subprotocol=select_subprotocol,
             origins=origins,
             process_request=process_request,
+            process_response=process_response,
             extra_headers=extra_headers,
             secure=ssl is not None,
             config=config,

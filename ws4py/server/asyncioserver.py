@@ -10,13 +10,13 @@ import functools
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from ws4py.awaited import Later, handled
 from ws4py.loopmanager import LoopManager
 from ws4py.messaging import Message
-from ws4py.protocol.handshake import Request, Response
+from ws4py.protocol.handshake import Response
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
 from ws4py.server.opening import Opening, OpeningServer
 from ws4py.websocket import Payload, WebSocket
@@ -29,7 +29,8 @@ class WebSocketServer(OpeningServer):
 
     ``handler`` may also be a coroutine function of one argument, the connection in its awaited
     face (see ``ws4py.awaited``): when it returns the connection is closed with 1000, when it
-    raises with 1011. Hooks and ``process_request`` may be coroutine functions.
+    raises with 1011. Hooks, ``process_request`` and
+    ``process_response`` may be coroutine functions.
 
     Listens from the moment it is made and serves after ``await server`` or within
     ``async with server``. Everything belongs to the loop's thread except ``close()`` and
@@ -91,9 +92,11 @@ class WebSocketServer(OpeningServer):
         return lambda: None
 
     def close(
-        self, code: int = SHUTTING_DOWN[0], reason: str = SHUTTING_DOWN[1]
+        self, code: int | None = SHUTTING_DOWN[0], reason: str = SHUTTING_DOWN[1]
     ) -> Awaitable[None]:
         """Stop accepting, close every connection with ``code``; what does not go is cut.
+
+        With ``None`` for a code the connections are left to themselves, and waited for.
 
         Any thread; returns at once. Awaiting it waits for the end, for little more than
         ``Config.close_timeout`` seconds. The second call with anybody left cuts at once.
@@ -127,9 +130,13 @@ class WebSocketServer(OpeningServer):
     # -- for OpeningServer -----------------------------------------------------------------
 
     def _open(self, sock: socket.socket, peer: Any) -> Opening:
-        if iscoroutinefunction(self.process_request):
-            return _AskingOpening(self, sock, peer)
-        return super()._open(sock, peer)
+        kind = AskingOpening if self._asks() else Opening
+        return kind(self, sock, peer)
+
+    def _asks(self) -> bool:
+        """Whether a hook of the opening handshake is a coroutine function."""
+        hooks = (self.process_request, self.process_response)
+        return any(iscoroutinefunction(hook) for hook in hooks)
 
     def begun(self, ws: WebSocket) -> None:
         """Keep the handler's task."""
@@ -146,31 +153,54 @@ class WebSocketServer(OpeningServer):
         try:
             await self.manager.end(LAST_WORDS)
         finally:
+            for opening in list(self._openings):
+                opening.end()
             self._ended.set()
 
 
-class _AskingOpening(Opening):
-    """An opening whose ``process_request`` is a coroutine function."""
+class AskingOpening(Opening):
+    """An opening some of whose hooks are coroutine functions."""
 
     server: WebSocketServer
+    asking = False
+
+    def dismiss(self) -> None:
+        """Hang up, unless an answer is on its way."""
+        if not self.asking:
+            self.end()
 
     def _decide(self) -> None:
-        request = self.handshake.request
-        if request is None:
+        if self.handshake.request is None:
             super()._decide()
             return
         self._watch(0)
-        self.server.manager.keep(asyncio.get_running_loop().create_task(self._ask(request)))
+        self.asking = True
+        self.server.manager.keep(asyncio.get_running_loop().create_task(self._ask()))
 
-    async def _ask(self, request: Request) -> None:
-        server = self.server
-        ask: Any = server.process_request
-        try:
-            response: Response | None = await ask(request)
-        except Exception:
-            response = server.not_answered(request)
+    async def _ask(self) -> None:
+        server, handshake = self.server, self.handshake
+        response = await awaiting(server.asking(handshake))
+        if server._closing and handshake.accepted:
+            response = Response.text(503, "The server is shutting down.\n")
+            handshake.replace(response)
         if self.sock.fileno() >= 0:  # else time was up
-            self._conclude(server.answer_with(self.handshake, response))
+            self._conclude(response)
+
+
+async def awaiting(steps: Generator[Any, Any, Response]) -> Response:
+    """What steps come to where each may be something to await."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                result = await step if isawaitable(step) else step
+            except Exception as exc:
+                step = steps.throw(exc)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        response: Response = end.value
+        return response
 
 
 def serve(

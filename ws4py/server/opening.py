@@ -67,10 +67,13 @@ class OpeningServer(AcceptingServer):
         return len(self.manager) > 0
 
     def _dismiss(self, code: int, reason: str) -> None:
-        for opening in list(self._openings):
-            opening.end()
-        self.manager.on_forget = self.look
+        self._let_be()
         self.manager.close_all(code, reason)
+
+    def _let_be(self) -> None:
+        for opening in list(self._openings):
+            opening.dismiss()
+        self.manager.on_forget = self.look
 
     def _cut(self) -> None:
         self.manager.stop()
@@ -222,6 +225,10 @@ class Opening(Channel):
         if self.sock.fileno() >= 0:
             self.reactor.unregister(self.sock.fileno())
         self.server.forget(self)
+
+    def dismiss(self) -> None:
+        """The server goes away."""
+        self.end()
 
     def end(self) -> None:
         """Hang up."""

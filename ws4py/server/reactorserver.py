@@ -65,6 +65,9 @@ class AcceptingServer(BaseServer):
         """Drop the openings, begin to close the websockets; as they go, ``look()``."""
         raise NotImplementedError
 
+    def _let_be(self) -> None:
+        """Drop the openings and leave the websockets; as they go, ``look()``."""
+
     def _cut(self) -> None:
         """Cut whatever is left and come to the end."""
         raise NotImplementedError
@@ -169,8 +172,10 @@ class ReactorServer(AcceptingServer):
         if interrupt is not None:
             raise interrupt
 
-    def close(self, code: int = SHUTTING_DOWN[0], reason: str = SHUTTING_DOWN[1]) -> None:
+    def close(self, code: int | None = SHUTTING_DOWN[0], reason: str = SHUTTING_DOWN[1]) -> None:
         """Stop accepting, close every connection with ``code``, wait, then cut what is left.
+
+        With ``None`` for a code the connections are left to themselves, and waited for.
 
         Any thread, hooks and signal handlers. In hooks, and in a signal handler of the thread
         that serves, it returns at once; elsewhere it waits for the end, for little more than
@@ -207,8 +212,11 @@ class _Shutdown(Channel):
         self.server = server
         self.begun = False
 
-    def begin(self, code: int, reason: str, at_once: bool) -> None:
-        """Stop accepting and dismiss everybody; the second time, do not wait for them."""
+    def begin(self, code: int | None, reason: str, at_once: bool) -> None:
+        """Stop accepting and dismiss everybody; the second time, do not wait for them.
+
+        Without a code nobody is dismissed: all go in their own time.
+        """
         server = self.server
         reactor = server._running
         assert reactor is not None
@@ -220,6 +228,10 @@ class _Shutdown(Channel):
         for acceptor in server._acceptors:
             acceptor.stop()
         server.close_listeners()
+        if code is None:
+            server._let_be()
+            self.look()
+            return
         server._dismiss(code, reason)
         # Each connection ends by its own deadline; this one is for what ignores even that.
         timeout = server.config.close_timeout

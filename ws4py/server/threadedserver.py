@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ws4py.broadcasting import broadcast
 from ws4py.messaging import Message
+from ws4py.pulled import Pulled
 from ws4py.reactor import Reactor
 from ws4py.runtime import close_socket
 from ws4py.server import LAST_WORDS
@@ -155,8 +156,12 @@ class _Connection(threading.Thread):
         if self.ws is None:
             self.cut()
             return
+        ws = self.ws
         try:
-            self.ws.close(code, reason)
+            if isinstance(ws, Pulled):
+                ws.begin_close(code, reason)  # whose close() waits
+            else:
+                ws.close(code, reason)
         except Exception:
             logger.exception("error in close() of %r", self.ws)
 

@@ -1,0 +1,1 @@
+"""``websockets.asyncio``: ``client``, ``server`` and ``router``."""

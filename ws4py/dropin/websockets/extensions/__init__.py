@@ -1,0 +1,1 @@
+"""Extensions: permessage-deflate is the one that there is."""

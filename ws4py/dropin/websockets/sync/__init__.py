@@ -1,0 +1,1 @@
+"""``websockets.sync``: ``client``, ``server`` and ``router``, for threads."""
