@@ -300,6 +300,8 @@ class StreamTransport(PolledTransport):
             return
         if self._more or self._paused or self.ws.stream.held:
             self._more += data  # one more may come after it was asked to pause
+            with self.lock:
+                self.ws.stream.sign_of_life()  # be it the answer to a ping, or not
             if not self._paused:
                 self._pause_for_now()
         else:

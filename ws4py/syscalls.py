@@ -17,6 +17,7 @@ __all__ = [
     "DIRECT_WRITE",
     "DONTWAIT",
     "READ_SIZE",
+    "WAIT_SIZE",
     "ReadBuffer",
     "ReadyList",
     "fill_rest",
@@ -43,6 +44,10 @@ DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 
 #: One read takes at most this much: enough for bulk, little enough to be fair to the others.
 READ_SIZE = 262144 if COMPILED else 65536
+
+
+#: What ``wait_some()`` takes at most: a conversation, not a flood.
+WAIT_SIZE = 32768
 
 
 def new_buffer() -> bytearray:
@@ -106,7 +111,7 @@ def wait_some(sock: Any, fd: int) -> bytes | None:
     """
     if COMPILED and direct:  # type: ignore[name-defined] # noqa: F821
         return call_recv_waiting(fd)  # type: ignore[name-defined,no-any-return] # noqa: F821
-    data: bytes = sock.recv(READ_SIZE)
+    data: bytes = sock.recv(WAIT_SIZE)
     return data
 
 

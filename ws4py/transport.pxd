@@ -52,8 +52,10 @@ cdef class BlockingTransport(_SocketTransport):
     cpdef bint receive(self, Driven ws, timeout=*) except -1
     cdef bint _waits_for_more(self) except -1
     cpdef _received(self)
+    @cython.locals(received=bytes)
     cpdef bytes _next_data(self, timeout)
 
+    cdef public bint _bulk
     cdef public bint _closed
     cdef public bint _fresh
     cdef public bint _greedy

@@ -26,6 +26,7 @@ from ws4py.syscalls import (
     DIRECT_WRITE,
     DONTWAIT,
     READ_SIZE,
+    WAIT_SIZE,
     ReadBuffer,
     fill_rest,
     wait_some,
@@ -254,6 +255,7 @@ class BlockingTransport(_SocketTransport):
     """
 
     __slots__ = (
+        "_bulk",
         "_closed",
         "_fresh",
         "_greedy",
@@ -279,6 +281,7 @@ class BlockingTransport(_SocketTransport):
         self._fresh = True
         self._reader: object = None
         self._receiving = False
+        self._bulk = False  # the last read was a full one: the next one takes more
         self._greedy = False  # there was something to read at once: others first, next time
         self._waiters = 0  # others that wait for the socket
         self._watched = False
@@ -365,7 +368,12 @@ class BlockingTransport(_SocketTransport):
         if self._waits:
             if timeout is not None and not self._runtime.wait_ready(self.sock, READ, timeout):
                 return None
-            return wait_some(self.sock, self._fd) if self._real else self._recv()
+            if self._real and not self._bulk:
+                received = wait_some(self.sock, self._fd)
+            else:
+                received = self._recv()
+            self._bulk = received is not None and len(received) >= WAIT_SIZE
+            return received
         end = None if timeout is None else time.monotonic() + timeout
         waited = False
         while True:
@@ -379,7 +387,7 @@ class BlockingTransport(_SocketTransport):
                 return None
 
     def _recv(self) -> bytes:
-        """From what only looks like a socket."""
+        """Much at once, or from what only looks like a socket."""
         data: bytes = self.sock.recv(READ_SIZE)
         return data
 
@@ -494,6 +502,9 @@ class BlockingTransport(_SocketTransport):
         if data:
             self._held.append(data)
             self._held_size += len(data)
+            with self.lock:
+                if self.ws is not None:
+                    self.ws.stream.sign_of_life()
         return bool(data)
 
     def writable(self) -> None:

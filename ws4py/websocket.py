@@ -597,7 +597,11 @@ class WebSocket(Endpoint):
     @property
     def buffered_amount(self) -> int:
         """Bytes sent that the system has not taken yet."""
-        return self.stream.buffered
+        transport = self._transport
+        if transport is None:
+            return self.stream.buffered
+        with transport.lock:  # else what another thread is just writing would count for nothing
+            return self.stream.buffered
 
     @property
     def local_address(self) -> Any:

@@ -239,7 +239,7 @@ def test_serve_runs_a_class_of_the_current_directory_on_any_backend(backend, sta
         begun = time.monotonic()
         program.process.send_signal(signal.SIGTERM)
         assert client.ended.get(timeout=10)[0] == 1001
-        assert time.monotonic() - begun < 2  # hundredths, but wsgiref looks twice a second
+        assert time.monotonic() - begun < 2  # as promised; it is hundredths
     assert program.wait() == 0
 
 

@@ -202,7 +202,7 @@ def test_socks4_and_4a():
             "socks5h://proxy",
             [b"\5\0", b"\5\5\0"],
             "did not connect to far.test:443 (Connection refused by destination host): "
-            "is it running, and is the port right?",
+            "is a server running there, on this port?",
         ),
         (
             "socks5h://proxy",

@@ -243,6 +243,23 @@ def test_a_wrong_option_is_found_before_connecting(clock):
         Opening(clock, "wss://many.test/", ssl_options={"verify": False})
 
 
+def test_a_connection_that_breaks_within_the_handshake_says_which_it_was(clock):
+    opening = Opening(clock)
+    opening.found("127.0.0.1")
+
+    def fail(data):
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    opening.made[0].send = fail
+    with pytest.raises(TimeoutError) as caught:
+        opening.go_on(opening.made)
+    assert str(caught.value) == (
+        f"[Errno {errno.ETIMEDOUT}] the connection to ws://many.test/ broke (Connection timed "
+        "out): is the network up?"
+    )
+    assert opening.made[0].closed
+
+
 # -- drivers -------------------------------------------------------------------------------
 
 

@@ -17,7 +17,12 @@ PATCHED_PYTEST = """
 from gevent import monkey
 monkey.patch_all()
 import sys, pytest
-sys.exit(pytest.main(sys.argv[1:]))
+
+class Plugin:
+    def pytest_runtest_logstart(self):
+        assert monkey.is_module_patched("threading")
+
+sys.exit(pytest.main(sys.argv[1:], plugins=[Plugin()]))
 """
 
 #: A choice of behaviours that wait in every way there is: for a peer to read, to answer, to end.
@@ -47,6 +52,7 @@ def test_the_classes_for_threads_pass_their_tests(tmp_path, module, backends):
             PATCHED_PYTEST,
             "-q",
             "-x",
+            "-n0",  # in this process, which is patched; workers would not be
             "-p",
             "no:cacheprovider",
             "--timeout=20",

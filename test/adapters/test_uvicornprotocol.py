@@ -455,6 +455,21 @@ class TestOurApplication:
             say_goodbye(peer)
         assert returned.wait(TIMEOUT)
 
+    def test_a_peer_that_answers_pings_lives_while_a_hook_takes_its_time(self, host, way):
+        """Its pong is delivered later, but was heard."""
+
+        class Handler(WebSocket):
+            async def received_message(self, message):
+                await asyncio.sleep(1)
+                self.send("done")
+
+        config = DEFAULT.replace(ping_interval=0.2, ping_timeout=0.2)
+        with host(WebSocketASGIApplication(Handler, config=config), **way).peer() as peer:
+            peer.text("go")
+            while (frame := peer.read_frame()).opcode == PING:
+                peer.pong(frame.payload)
+            assert (frame.opcode, frame.payload) == (TEXT, b"done")
+
     def test_another_thread_may_close_while_the_handler_does_not_listen(self, host):
         handlers, threads = queue.Queue(), []
 
@@ -475,8 +490,9 @@ class TestOurApplication:
 
             loops_own.resume_reading = resume_reading
             peer.text("one")
+            wait_for(lambda: ws.stream.held)
             peer.text("two")
-            wait_for(lambda: ws.stream.held and not loops_own.is_reading())
+            wait_for(lambda: not loops_own.is_reading())
             ws.close(4000)
             assert read_close_code(peer) == 4000
             peer.close_frame(4000)

@@ -17,7 +17,9 @@ import pytest
 from rawpeer import TEXT, RawClient, make_frame
 from waiting import TIMEOUT, wait_for
 
+from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import Config
+from ws4py.server import wsgirefserver
 from ws4py.server.wsgirefserver import (
     WebSocketWSGIApplication,
     WebSocketWSGIHandler,
@@ -485,3 +487,30 @@ def test_a_handshake_that_outlasts_the_server_is_closed_with_1001() -> None:
         assert peer.read_head().status == 101
         assert peer.read_close().close_code == 1001
         peer.expect_eof()
+
+
+def test_two_requests_at_once_start_one_manager(monkeypatch):
+    made = []
+    both, meeting = threading.Barrier(2), threading.Barrier(2)
+
+    class Manager(WebSocketManager):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.2)  # for the other, if it is let in
+
+    monkeypatch.setattr(wsgirefserver, "WebSocketManager", Manager)
+    server = make_server("127.0.0.1", 0, ECHO, server_class=WSGIServer)
+
+    def first_websocket():
+        both.wait(5)
+        server.initialize_websockets_manager()
+
+    threads = [threading.Thread(target=first_websocket) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    server.server_close()
+    assert len(made) == 1

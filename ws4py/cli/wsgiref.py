@@ -52,6 +52,7 @@ class Server:
 
     def close(self) -> None:
         """Accept no more, and close the connections politely."""
-        self.server.shutdown()
+        self.server.close_websockets()
+        self.server.shutdown()  # it looks twice a second: too late to say good-bye
         self._thread.join()
         self.server.server_close()

@@ -22,11 +22,14 @@ from ws4py.client.route import (
     PROXY,
     TLS,
     Deadline,
+    Exchange,
+    Limit,
     Race,
     Sockets,
     Steps,
     Wait,
     Way,
+    broken,
     exchange,
     interleaved,
     look_up,
@@ -87,7 +90,7 @@ class _Attempt:
                 yield from self._connect(self.uri.host, self.uri.port, self.whom)
             if server is not None and (proxy is not None or not is_secure(self.sock)):
                 yield from self._start_tls(server)
-            yield from self._shake_hands(handshake)
+            yield from self._shake_hands(handshake, server)
         except BaseException:
             if self.sock is not None:
                 self.sock.close()
@@ -144,7 +147,7 @@ class _Attempt:
         yield from self._connect(proxy.host, proxy.port, whom)
         if tls is not None:
             yield from self._start_tls(tls)
-        yield from exchange(self.sock, negotiation, self.deadline.limit(PROXY, whom))
+        yield from self._talk(negotiation, self.deadline.limit(PROXY, whom), tls)
         if negotiation.error is not None:
             raise negotiation.error
 
@@ -178,19 +181,28 @@ class _Attempt:
             except ssl.SSLWantWriteError:
                 events = WRITE
             except OSError as exc:
-                raise tls_error(exc, tls.whom, tls.plain, tls.setting) from exc
+                raise tls.explained(exc) from exc
             yield from wait_ready(self.sock, events, limit)
 
-    def _shake_hands(self, handshake: ClientHandshake) -> Steps[None]:
+    def _shake_hands(self, handshake: ClientHandshake, tls: _Tls | None) -> Steps[None]:
         limit = self.deadline.limit(OPENING, self.whom)
-        try:
-            yield from exchange(self.sock, handshake, limit)
-        except ssl.SSLError as exc:  # a TLS 1.3 server may refuse us as late as this
-            raise tls_error(exc, self.whom, self.whom.replace("wss", "ws", 1)) from exc
+        yield from self._talk(handshake, limit, tls)
         if isinstance(handshake.error, ConnectionTimeout):
             raise limit.missed()
         if handshake.error is not None:
             raise handshake.error
+
+    def _talk(self, machine: Exchange, limit: Limit, tls: _Tls | None) -> Steps[None]:
+        try:
+            yield from exchange(self.sock, machine, limit)
+        except ssl.SSLError as exc:
+            if tls is None:
+                raise
+            raise tls.explained(exc) from exc  # TLS 1.3 may refuse us as late as this
+        except ConnectionTimeout:
+            raise
+        except OSError as exc:
+            raise broken(exc, limit.whom) from exc
 
 
 class _Tls:
@@ -210,6 +222,10 @@ class _Tls:
         self._name = server_name(options, host)
         self._context = make_ssl_context(options)
         self._ragged = options.get("suppress_ragged_eofs", True)
+
+    def explained(self, exc: OSError) -> OSError:
+        """The same error, saying what to do."""
+        return tls_error(exc, self.whom, self.plain, self.setting)
 
     def wrap(self, sock: Any, sockets: Sockets) -> Any:
         """TLS around it, the handshake to be done."""

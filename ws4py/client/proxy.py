@@ -180,10 +180,10 @@ _HINTS = {
     404: "is it a proxy, and not a web server?",
     401: "are user name and password in its URL right?",
     405: "does it do CONNECT, and to this port?",
-    500: "is it running, and is the port right?",
+    500: "is a server running there, on this port?",
     501: "does it do CONNECT?",
-    502: "is it running, and is the port right?",
-    503: "is it running, and is the port right?",
+    502: "is a server running there, on this port?",
+    503: "is a server running there, on this port?",
     504: "is the server up and reachable from there?",
 }
 
@@ -321,7 +321,7 @@ class Socks(_Negotiation):
 
 _SOCKS_HINTS = {
     "version": "is it a SOCKS proxy of this version? The URL of an HTTP proxy begins with http://",
-    "refused": "is it running, and is the port right?",
+    "refused": "is a server running there, on this port?",
     "unreachable|TTL": "is the server up and reachable from there?",
     "password": "are user name and password in its URL right?",
     "authentication": "does it want a user name and password, in its URL, or other ones?",

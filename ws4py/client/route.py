@@ -33,6 +33,7 @@ __all__ = [
     "TLS",
     "Await",
     "Deadline",
+    "Exchange",
     "Limit",
     "LookUp",
     "Race",
@@ -41,6 +42,7 @@ __all__ = [
     "Steps",
     "Wait",
     "Way",
+    "broken",
     "evaluated",
     "exchange",
     "interleaved",
@@ -422,6 +424,12 @@ def not_connected(code: int, whom: str, details: Sequence[str]) -> OSError:
     reason = ", ".join(details) or os.strerror(code)
     advice = _ADVICE.get(code, "is the host up and reachable?")
     return OSError(code, f"could not connect to {whom} ({reason}): {advice}")
+
+
+def broken(exc: OSError, whom: str) -> OSError:
+    """The error of a connection that broke within a handshake, saying which it was."""
+    text = f"the connection to {whom} broke ({exc.strerror or exc}): is the network up?"
+    return type(exc)(exc.errno, text)
 
 
 _ADVICE = {

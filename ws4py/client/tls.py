@@ -129,7 +129,10 @@ def tls_error(exc: OSError, whom: str, plain: str, setting: str = "ssl_options")
     if reason in _NOT_TLS:
         text = f"{whom} does not answer with TLS: did you mean {plain}?"
     elif exc.errno == errno.ENOTCONN or isinstance(exc, _HUNG_UP):
-        text = f"{whom} closed the connection within the TLS handshake: is it TLS that it speaks?"
+        text = (
+            f"{whom} closed the connection within the TLS handshake: "
+            f"is it TLS that it speaks, or did you mean {plain}?"
+        )
     elif "CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason:
         text = (
             f"{whom} wants a certificate of this client, or another one ({reason}): "

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import socketserver
+import threading
 from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler
@@ -168,13 +169,15 @@ class WSGIServer(WSGIRefServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._kept: set[Any] = set()
+        self._first = threading.Lock()  # requests may have threads, and come at the same moment
         super().__init__(*args, **kwargs)
 
     def initialize_websockets_manager(self) -> None:
         """Start the manager. Done with the first websocket if nobody did before."""
-        if self.manager is None:
-            self.manager = WebSocketManager()
-            self.manager.start()
+        with self._first:
+            if self.manager is None:
+                self.manager = WebSocketManager()
+                self.manager.start()
 
     def link_websocket_to_server(self, ws: WebSocket) -> None:
         """Have the manager serve ``ws``. All its hooks run on the manager's thread."""
@@ -196,5 +199,9 @@ class WSGIServer(WSGIRefServer):
     def server_close(self) -> None:
         """Listen no more, close the websockets with 1001, wait, cut what is left."""
         super().server_close()
+        self.close_websockets()
+
+    def close_websockets(self) -> None:
+        """Close the websockets with 1001, wait, cut what is left. Those that still come, too."""
         if self.manager is not None:
             self.manager.shut_down(*SHUTTING_DOWN, LAST_WORDS)
