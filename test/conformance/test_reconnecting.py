@@ -45,6 +45,8 @@ class Subscriber(Recorded):
 @pytest.fixture(params=CLIENTS, ids=lambda backend: backend.name)
 def backend(request):
     request.param.need("reconnect")
+    if request.param.name in ("gevent", "tornado", "uvloop"):
+        pytest.importorskip(request.param.name)  # before anybody waits for it to connect
     return request.param
 
 

@@ -199,7 +199,7 @@ class LoopClient(WebSocketBaseClient):
                     await told
             if not first.done():
                 first.set_exception(error or self._stopped_error())
-        except asyncio.CancelledError:
+        except BaseException:  # the loop ends, or Ctrl-C came in a hook
             self._dismissed()
             self.close_connection()
             self._leave()
