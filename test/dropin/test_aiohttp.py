@@ -17,7 +17,6 @@ import textwrap
 import threading
 import time
 import warnings
-from inspect import signature
 
 import pytest
 from loops import make_run, over_loops
@@ -27,7 +26,6 @@ from running import ROOT, Program, environment
 from waiting import wait_for
 
 import ws4py.dropin.aiohttp as dropin
-from ws4py.client import WebSocketBaseClient
 from ws4py.protocol.http import Response
 from ws4py.server.asyncioserver import serve
 
@@ -38,7 +36,6 @@ pytestmark = [
 ]
 
 run = make_run("asyncio")
-CLIENT_KNOWS_COOKIES = "cookies" in signature(WebSocketBaseClient.__init__).parameters
 
 
 @pytest.fixture(params=["drop-in", "aiohttp"])
@@ -1076,9 +1073,8 @@ def test_ordinary_requests_are_those_of_the_real_one():
             async with session.get(url + "p") as response:
                 assert await response.text() == "a page"
             assert jar.filter_cookies(url)["who"].value == "me"
-            if CLIENT_KNOWS_COOKIES:
-                async with session.ws_connect(url) as ws:
-                    assert await ws.receive_str() == "who=me"
+            async with session.ws_connect(url) as ws:
+                assert await ws.receive_str() == "who=me"
             with pytest.raises(aiohttp.ClientError):
                 await session.get("http://127.0.0.1:1/")
 
@@ -1130,12 +1126,6 @@ def test_it_stands_alone(tmp_path):
     assert "Cannot connect to host 127.0.0.1:1" in done.stdout
 
 
-needs_cookies = pytest.mark.skipif(
-    not CLIENT_KNOWS_COOKIES, reason="our clients know no cookies yet"
-)
-
-
-@needs_cookies
 @pytest.mark.parametrize("kind", ["session", "cookiejar", "own"])
 def test_A14_cookies_are_sent_and_kept(kind):
     async def handler(ws):
@@ -1159,10 +1149,6 @@ def test_A14_cookies_are_sent_and_kept(kind):
     with_echo(client, handler, extra_headers=[("Set-Cookie", "set=1; Path=/")])
 
 
-@pytest.mark.skipif(
-    "proxy" not in signature(WebSocketBaseClient.__init__).parameters,
-    reason="our clients know no proxies yet",
-)
 @pytest.mark.parametrize("where", ["call", "session", "environment"])
 def test_A14_a_proxy_and_its_login(where, raw_server, monkeypatch):
     proxy = raw_server.url.replace("ws:", "http:")

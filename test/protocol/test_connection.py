@@ -1812,6 +1812,8 @@ def test_there_is_doubt_only_while_an_answer_is_due(clock):
     assert connection.in_doubt()  # its close frame may be on its way
     connection.receive_eof()
     assert not connection.in_doubt()
+
+
 # -- what drop-ins ask for -----------------------------------------------------------------
 
 

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from running import ROOT
 
-#: Documents whose tests are still being written. Delete what is done; empty is the aim.
-PENDING = "SCP"
-
 REASONS = ROOT / "docs" / "dropin.md"
 TABLE = ROOT / "docs" / "founding-documents.md"
 

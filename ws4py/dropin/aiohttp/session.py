@@ -6,12 +6,10 @@ import asyncio
 import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from inspect import signature
 from typing import Any, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from ws4py.awaited import Later
-from ws4py.client import WebSocketBaseClient
 from ws4py.client.pinning import pinned
 from ws4py.dropin.aiohttp import real
 from ws4py.dropin.aiohttp.cookies import CookieJar, as_jar
@@ -191,11 +189,9 @@ class ClientSession:
             config=self._config(limits, heartbeat, compress, max_msg_size).replace(
                 answer_pings=autoping, answer_close=autoclose
             ),
-            **known_options(
-                cookies=self._jar,
-                proxy=self._proxy_url(proxy, proxy_auth),
-                local_addr=how.get("local_addr"),
-            ),
+            cookies=self._jar,
+            proxy=self._proxy_url(proxy, proxy_auth),
+            local_addr=how.get("local_addr"),
         )
         connection.shows_pings = not autoping
         await self._connect(connection)
@@ -382,12 +378,6 @@ def request(method: str, url: Any, **options: Any) -> Any:
 
 
 # -- from one way of saying it to the other ------------------------------------------------
-
-
-def known_options(**options: Any) -> dict[str, Any]:
-    """Those that our client takes."""
-    known = signature(WebSocketBaseClient.__init__).parameters
-    return {name: value for name, value in options.items() if name in known}
 
 
 def pairs(headers: Any) -> list[tuple[str, str]]:

@@ -150,7 +150,7 @@ class WebSocket:
     def sock(self, sock: Any) -> None:
         self._engine = None
         if sock is not None:
-            self._engine = Engine.over(sock, self._habits(CONFIG))
+            self._engine = Engine.on_socket(sock, self._habits(CONFIG))
             self.set_mask_key(self.get_mask_key)
 
     @property

@@ -35,7 +35,7 @@ class Engine(PullClient):
         self._outgoing: OutgoingMessage | None = None
 
     @classmethod
-    def over(cls, sock: Any, config: Config) -> Engine:
+    def on_socket(cls, sock: Any, config: Config) -> Engine:
         """On a socket whose opening handshake is done, or anything with ``recv`` and ``send``."""
         engine = cls("ws://localhost/", config=config)
         engine.sock = sock if isinstance(sock, socket.socket) else Borrowed(sock)

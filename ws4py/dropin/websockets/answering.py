@@ -32,12 +32,12 @@ class Answering(Upgrader):
 
     owner: Any
 
-    def new_handshake(self, peer: Any = None) -> Handshake:
+    def new_handshake(self, peer: Any = None, compression: bool = True) -> Handshake:
         """The opening handshake of one connection."""
         connection = self.owner.new_connection(peer)
         return Handshake(
             connection,
-            config=self.config,
+            config=self.config if compression else self.config.replace(compression=None),
             select_subprotocol=functools.partial(self._select, connection),
             origins=self.origins,
             secure=self.secure,
