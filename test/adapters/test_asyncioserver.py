@@ -159,7 +159,7 @@ def test_closing_says_1001_and_waits_for_the_handlers(run):
         for ws in clients:
             await ws.wait_closed()
             assert ws.close_info.received == (1001, "Server is shutting down")
-        with pytest.raises(OSError, match="is the server running"):
+        with pytest.raises(OSError, match="is it running"):
             await connect(url(server))
         await server.close()
 
@@ -567,7 +567,7 @@ def test_a_plain_program_needs_run_forever_only():
 def test_run_forever_raises_what_connecting_raises():
     ws = Asker("ws://127.0.0.1:1/", config=QUICK)
     ws.connect()
-    with pytest.raises(OSError, match="is the server running"):
+    with pytest.raises(OSError, match="is it running"):
         ws.run_forever()
 
 

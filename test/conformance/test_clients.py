@@ -1337,8 +1337,8 @@ class TestHTTP:
         with pytest.raises(ConnectionTimeout) as caught:
             connect(raw.url, headers=headers, config=QUICK.replace(open_timeout=0.2))
         assert str(caught.value) == (
-            f"could not connect to {raw.url} within 0.2 s: the function that gives headers or auth"
-            " took too long. Whom does it ask? Config.open_timeout sets the time."
+            f"could not connect to {raw.url} within 0.2 s: the function that gives the URL, "
+            "headers or auth took too long. Whom does it ask? Config.open_timeout sets the time."
         )
 
     def test_headers_can_be_changed_and_left_out(self, connect):
