@@ -4,6 +4,8 @@ cimport cython
 from ws4py.clock cimport read_clock
 from ws4py.syscalls cimport ReadyList, this_thread
 
+cdef double LONGEST_WAIT
+
 cdef class Channel:
     cdef public object alarm_at
 

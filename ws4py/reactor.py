@@ -42,6 +42,10 @@ logger = logging.getLogger("ws4py")
 #: Interest and readiness, with the values that poll and epoll use: no conversion on the way.
 READ, WRITE = 1, 4
 
+#: Seconds after which one looks again, whatever is to be waited for: pollers count milliseconds in
+#: 32 bits.
+LONGEST_WAIT = 86400.0
+
 
 class Poller(Protocol):
     """What tells which descriptors are ready. ``register`` and the like: any thread.
@@ -517,7 +521,7 @@ class Reactor:
             return 0.0
         alarms = self._alarms  # another thread may put a list without this one in its place
         if alarms:
-            left = max(0.0, alarms[0][0] - read_clock(self.clock))
+            left = min(max(0.0, alarms[0][0] - read_clock(self.clock)), LONGEST_WAIT)
             return left if timeout is None else min(left, timeout)
         return -1.0 if timeout is None else timeout
 

@@ -233,6 +233,23 @@ def test_a_call_from_another_thread_wakes_it(poller: Any) -> None:
     loop._waker.close()
 
 
+def test_an_alarm_in_the_far_future_is_waited_for(poller: Any) -> None:
+    """Pollers count milliseconds in 32 bits: 25 days are too many."""
+    loop = Reactor(poller)
+    loop.set_alarm(Channel(), loop.clock() + 1e10)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    for _ in range(2):  # for the second call it has waited
+        done = threading.Event()
+        loop.call_soon(done.set)
+        assert done.wait(5)
+    loop.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    loop.unregister(loop._waker.fileno())
+    loop._waker.close()
+
+
 def test_a_socket_registered_by_another_thread_is_served_at_once(
     poller: Any, pair: tuple[socket.socket, socket.socket]
 ) -> None:
