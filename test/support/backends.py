@@ -21,6 +21,7 @@ from typing import Any
 from wsgiref.simple_server import make_server
 
 import asyncio_backends
+import dropin_backends
 import pytest
 import wsgi_backends
 from asgi_backends import ASGI_CANNOT, UVICORN_CANNOT, uvicorn_backend
@@ -352,6 +353,20 @@ CLIENTS = (
         functools.partial(sync_client, Connected),
         {**_OPENED_IN_CONNECT, "reconnect": "every connection is an object of its own"},
     ),
+)
+
+
+def _dropin(name: str, facade: Any) -> ClientBackend:
+    start = functools.partial(dropin_backends.dropin_client, Connected, facade)
+    return ClientBackend(f"dropin-{name}", start, facade.cannot)
+
+
+#: The client sides of the drop-ins. They run through the same conformance class.
+DROPINS = (
+    _dropin("websockets", dropin_backends.Websockets),
+    _dropin("websockets-sync", dropin_backends.BlockingWebsockets),
+    _dropin("websocket-client", dropin_backends.WebsocketClient),
+    _dropin("aiohttp", dropin_backends.Aiohttp),
 )
 
 

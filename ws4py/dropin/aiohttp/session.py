@@ -164,6 +164,7 @@ class ClientSession:
         connector: Any = None,
         ws_response_class: Any = None,
         loop: Any = None,
+        config: Config | None = None,
     ) -> Any:
         if self._closed:
             raise RuntimeError("Session is closed")
@@ -178,19 +179,20 @@ class ClientSession:
         login = auth or self._auth
         if login is not None:
             given.append(("Authorization", login.encode()))
+        tls = chosen_ssl(how, ssl, verify_ssl, fingerprint, ssl_context)
         connection = Connection(
             target,
             list(protocols),
-            ssl_options=tls_options(
-                how, server_hostname, ssl, verify_ssl, fingerprint, ssl_context
-            ),
+            ssl_options=tls_options(tls, server_hostname),
             headers=[*given, ("Origin", origin)] if origin else given,
             exclude_headers=() if origin or "Origin" in Headers(given) else ("Origin",),
-            config=self._config(limits, heartbeat, compress, max_msg_size).replace(
+            config=(config or self._config(limits, heartbeat, compress, max_msg_size)).replace(
                 answer_pings=autoping, answer_close=autoclose
             ),
             cookies=self._jar,
             proxy=self._proxy_url(proxy, proxy_auth),
+            # The same for a proxy, whose certificate is another.
+            proxy_ssl_options={} if hasattr(tls, "fingerprint") else tls_options(tls, None),
             local_addr=how.get("local_addr"),
         )
         connection.shows_pings = not autoping
@@ -423,8 +425,8 @@ def connector_options(connector: Any) -> dict[str, Any]:
     return connector.options
 
 
-def tls_options(how: Mapping[str, Any], server_hostname: str | None, *request: Any) -> Any:
-    """``ssl_options`` of our client, from those of the request and else of the connector."""
+def chosen_ssl(how: Mapping[str, Any], *request: Any) -> Any:
+    """What the request says about TLS, and else the connector, in the one argument of today."""
     merged = merged_ssl(*request)
     if merged is True:
         merged = merged_ssl(
@@ -433,6 +435,11 @@ def tls_options(how: Mapping[str, Any], server_hostname: str | None, *request: A
             how.get("fingerprint"),
             how.get("ssl_context"),
         )
+    return merged
+
+
+def tls_options(merged: Any, server_hostname: str | None) -> dict[str, Any]:
+    """``ssl_options`` of our client."""
     options: dict[str, Any] = {}
     if isinstance(merged, ssl.SSLContext):
         options["ssl_context"] = merged

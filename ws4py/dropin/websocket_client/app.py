@@ -31,7 +31,7 @@ from ws4py.dropin.websocket_client.exceptions import (
 )
 from ws4py.dropin.websocket_client.options import CONFIG, getdefaulttimeout
 from ws4py.dropin.websocket_client.trace import logger
-from ws4py.protocol.connection import CloseInfo
+from ws4py.protocol.connection import CloseInfo, is_valid_close_code
 
 __all__ = ["WebSocketApp", "set_reconnect"]
 
@@ -134,8 +134,12 @@ class WebSocketApp:
         """Have ``run_forever()`` end, connecting or connected. Any thread; returns at once.
 
         ``status``, ``reason`` and ``timeout`` as for ``WebSocket.close``. Messages that come after
-        it are dropped; ``on_close`` gets what the server answers.
+        it are dropped; ``on_close`` gets what the server answers. Raises ``ValueError`` for a
+        status that may not be sent, and does nothing then.
         """
+        status = kwargs.get("status")
+        if status and not is_valid_close_code(status):
+            raise ValueError(f"status {status} may not be sent")
         self._closing = self._closing or kwargs
         self._stoppable.stop()
         sock = self.sock

@@ -115,7 +115,7 @@ def client_arguments(
         "proxy": _proxy(uri, options),
         "sock": options.get("socket"),
         "socket_options": sockopt,
-        "ssl_options": _ssl_options(sslopt or {}) if uri.secure else None,
+        "ssl_options": _ssl_options(sslopt or {}),
     }
 
 

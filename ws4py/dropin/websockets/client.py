@@ -59,6 +59,7 @@ OTHERS = (
     "create_connection",
     "logger",
     "legacy_recv",
+    "config",
 )
 #: What a factory of connections is given, as theirs are.
 OF_A_CONNECTION = ("ping_interval", "ping_timeout", "close_timeout", "max_queue", "write_limit")
@@ -73,7 +74,7 @@ class Wanted:
         self.ws_uri = parse_uri(uri)
         self.options = options
         self.limits = {name: options[name] for name in LIMITS if name in options}
-        self.config: Config = make_config(**self.limits)
+        self.config: Config = options.get("config") or make_config(**self.limits)
         self.subprotocols: Sequence[str] = check_subprotocols(options.get("subprotocols"))
         secure = self.ws_uri.secure
         if options.get("unix") and (options.get("path") is None) == (options.get("sock") is None):

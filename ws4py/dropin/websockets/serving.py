@@ -31,6 +31,7 @@ OTHERS = (
     "create_connection",
     "logger",
     "legacy_recv",
+    "config",
 )
 
 
@@ -70,7 +71,7 @@ class BaseServer:
         limits = {name: options[name] for name in LIMITS if name in options}
         self._limits = {name: limits[name] for name in self.connection_limits if name in limits}
         self._engine_options: dict[str, Any] = {
-            "config": make_config(**limits),
+            "config": options.get("config") or make_config(**limits),
             "protocols": check_subprotocols(options.get("subprotocols")),
             "origins": options.get("origins"),
             "ssl": options.get("ssl"),
