@@ -47,6 +47,12 @@ from ws4py.protocol.config import Compression
 KEEPALIVE = QUICK.replace(ping_interval=0.15, ping_timeout=0.15)
 DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate"}
 
+
+def needs(*abilities):
+    """For a behaviour that not every backend can have."""
+    return pytest.mark.needs(*abilities)
+
+
 over_all_links = pytest.mark.parametrize("link", LINKS)
 over_tls = pytest.mark.parametrize("link", ["tls"])
 
@@ -67,6 +73,12 @@ def hooks(**members) -> type:
 @pytest.fixture(params=[*CLIENTS, *DROPINS], ids=lambda backend: backend.name)
 def backend(request) -> ClientBackend:
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def abilities(backend, request):
+    for mark in request.node.iter_markers("needs"):
+        backend.need(*mark.args)
 
 
 @pytest.fixture
@@ -202,8 +214,8 @@ class TestMessages:
             peer.read(size)
         assert len(keys) == 7
 
-    def test_a_generator_is_sent_in_fragments(self, backend, meet):
-        backend.need("generators", "mixed pieces")
+    @needs("generators", "mixed pieces")
+    def test_a_generator_is_sent_in_fragments(self, meet):
         client, peer = meet()
         client.ws.send(piece for piece in ["a", b"bc", bytearray(b"d")])
         frames = [peer.read_frame() for _ in range(3)]
@@ -265,8 +277,8 @@ class TestMessages:
 
 
 class TestPings:
-    def test_answers_keep_the_order_of_what_caused_them(self, backend, meet):
-        backend.need("answers in step")
+    @needs("answers in step")
+    def test_answers_keep_the_order_of_what_caused_them(self, meet):
         _, peer = meet(Echo)
         peer.send(
             make_frame(PING, b"1")
@@ -282,8 +294,8 @@ class TestPings:
             (TEXT, b"4"),
         ]
 
-    def test_our_ping_measures_the_latency(self, backend, meet):
-        backend.need("ponged")
+    @needs("ponged")
+    def test_our_ping_measures_the_latency(self, meet):
         client, peer = meet()
         assert client.ws.latency is None
         client.ws.ping("how far?")
@@ -399,8 +411,8 @@ class TestClosing:
         assert client.wait_closed() == (3001, "me too")
         assert client.log.names.count("closed") == 1
 
-    def test_messages_on_their_way_are_delivered_after_our_close(self, backend, meet):
-        backend.need("messages after close")
+    @needs("messages after close")
+    def test_messages_on_their_way_are_delivered_after_our_close(self, meet):
         client, peer = meet()
         client.ws.close()
         assert peer.read_close().close_code == 1000
@@ -530,8 +542,8 @@ class TestClosing:
         client.ws.close_connection()
         wait_for(lambda: sock.fileno() == -1)
 
-    def test_terminate_by_hand_twice(self, backend, meet):
-        backend.need("ways of 0.6")
+    @needs("ways of 0.6")
+    def test_terminate_by_hand_twice(self, meet):
         client, peer = meet()
         sock = client.ws.sock
         client.ws.terminate()
@@ -541,16 +553,16 @@ class TestClosing:
         wait_for(lambda: sock.fileno() == -1)
         assert client.log.names == ["opened", "closed"]
 
-    def test_terminate_from_a_hook(self, backend, meet):
-        backend.need("ways of 0.6")
+    @needs("ways of 0.6")
+    def test_terminate_from_a_hook(self, meet):
         client, peer = meet(hooks(received_message=lambda ws, message: ws.terminate()))
         peer.send(make_frame(TEXT, b"stop") + make_frame(TEXT, b"never read"))
         peer.read_to_eof()
         client.wait_closed()
         assert client.log.names == ["opened", "closed"]
 
-    def test_flags_written_by_hand_end_it(self, backend, meet):
-        backend.need("ways of 0.6")
+    @needs("ways of 0.6")
+    def test_flags_written_by_hand_end_it(self, meet):
 
         def received_message(ws, message):
             ws.client_terminated = ws.server_terminated = True
@@ -560,8 +572,8 @@ class TestClosing:
         client.wait_closed()
         assert client.log.names.count("closed") == 1
 
-    def test_overridden_endings_are_called(self, backend, meet):
-        backend.need("ways of 0.6")
+    @needs("ways of 0.6")
+    def test_overridden_endings_are_called(self, meet):
 
         class Hooks(Recorded):
             def terminate(self):
@@ -578,9 +590,9 @@ class TestClosing:
         assert client.log.args("terminate")
         assert client.log.args("close_connection")
 
-    def test_the_same_object_connects_again(self, backend, meet):
+    @needs("ways of 0.6")
+    def test_the_same_object_connects_again(self, meet):
         """By calling ``__init__`` again in ``closed()``, as programs for 0.6 do."""
-        backend.need("ways of 0.6")
         client, peer = meet()
         goodbye(peer)
         client.wait_closed()
@@ -593,8 +605,8 @@ class TestClosing:
 
 
 class TestHooks:
-    def test_their_order_and_number(self, backend, meet):
-        backend.need("ponged")
+    @needs("ponged")
+    def test_their_order_and_number(self, meet):
         client, peer = meet()
         peer.text("one")
         peer.pong()
@@ -633,8 +645,8 @@ class TestHooks:
                 client.wait_closed()
 
     @pytest.mark.parametrize("hook", ["received_message", "ponged"])
-    def test_one_that_raises_ends_the_connection_with_1011(self, backend, meet, caplog, hook):
-        backend.need("hooks that raise")
+    @needs("hooks that raise")
+    def test_one_that_raises_ends_the_connection_with_1011(self, meet, caplog, hook):
 
         def fail(ws, argument):
             raise KeyError("what a bug looks like")
@@ -648,8 +660,8 @@ class TestHooks:
         assert client.log.names.count("closed") == 1
         assert [r for r in caplog.records if r.exc_info and r.exc_info[0] is KeyError]
 
-    def test_closed_that_raises_leaves_nothing_behind(self, backend, meet, caplog):
-        backend.need("hooks that raise")
+    @needs("hooks that raise")
+    def test_closed_that_raises_leaves_nothing_behind(self, meet, caplog):
 
         class Hooks(Recorded):
             def closed(self, code, reason):
@@ -816,8 +828,8 @@ class TestThreads:
             talker.result()
         assert all(numbers == list(range(count)) for numbers in heard.values())
 
-    def test_a_message_does_not_get_into_a_fragmented_one(self, backend, meet):
-        backend.need("generators", "generators that wait")
+    @needs("generators", "generators that wait")
+    def test_a_message_does_not_get_into_a_fragmented_one(self, meet):
         client, peer = meet()
         client.log.wait("opened")
 
@@ -1060,6 +1072,7 @@ class TestOpening:
                 connect(f"wss://localhost:{server.port}/")
             accepting.result()
 
+    @needs("an opening of its own")
     @pytest.mark.parametrize("fault", ["expired", "self-signed", "for another host"])
     def test_a_bad_certificate_is_refused(self, connect, ca, bad_tls, fault):
         with RawServer(tls=bad_tls[fault]) as server:
@@ -1092,6 +1105,7 @@ class TestOpening:
 LOGIN = base64.b64encode(b"me:s@cret").decode()
 
 
+@needs("an opening of its own")
 class TestTheWay:
     @pytest.mark.parametrize("link", ["tcp", "tls"])
     @pytest.mark.parametrize("secure", [False, True], ids=["http proxy", "https proxy"])
@@ -1151,8 +1165,8 @@ class TestTheWay:
                 )
             accepting.result()
 
-    def test_http_in_a_url_means_ws(self, backend, meet, raw, monkeypatch):
-        backend.need("http in a URL")
+    @needs("http in a URL")
+    def test_http_in_a_url_means_ws(self, meet, raw, monkeypatch):
         monkeypatch.setattr(RawServer, "url", f"http://127.0.0.1:{raw.port}/")
         _, peer = meet(Echo)
         assert ask(peer) == "ping?"
@@ -1170,17 +1184,15 @@ class TestTheWay:
             assert ask(accepting.result()) == "ping?"
 
     @pytest.mark.parametrize("link", ["tcp", "tls"])
-    def test_a_socket_that_is_connected_already(self, backend, meet, raw):
-        backend.need("sock")
+    @needs("sock")
+    def test_a_socket_that_is_connected_already(self, meet, raw):
         sock = socket.create_connection(("127.0.0.1", raw.port), 10)
         _, peer = meet(Echo, sock=sock)
         assert ask(peer) == "ping?"
         assert len(raw.accepted) == 1
 
-    def test_a_socket_of_the_users_is_closed_when_there_is_no_connection(
-        self, backend, connect, raw
-    ):
-        backend.need("sock")
+    @needs("sock")
+    def test_a_socket_of_the_users_is_closed_when_there_is_no_connection(self, connect, raw):
         sock = socket.create_connection(("127.0.0.1", raw.port), 10)
         closing = Background(lambda: raw.accept().close())
         with pytest.raises((HandshakeError, OSError)):
@@ -1228,6 +1240,7 @@ def visit(connect, url, **options) -> None:
     client.wait_closed()
 
 
+@needs("an opening of its own")
 class TestHTTP:
     def test_redirects_are_followed(self, backend, connect):
         with Visits(None) as there:
@@ -1246,10 +1259,8 @@ class TestHTTP:
         keys = here.header("sec-websocket-key") + there.header("sec-websocket-key")
         assert len(set(keys)) == 3
 
-    def test_a_redirect_from_plain_to_tls_and_not_back(
-        self, backend, connect, server_tls, client_tls
-    ):
-        backend.need("tls after a redirect")
+    @needs("tls after a redirect")
+    def test_a_redirect_from_plain_to_tls_and_not_back(self, connect, server_tls, client_tls):
         options = {"ssl_options": {"ssl_context": client_tls}}
         with RawServer(tls=server_tls) as safe, Visits(redirection(safe.url)) as plain:
             back, there = plain.url, safe.url
@@ -1283,8 +1294,8 @@ class TestHTTP:
         assert there.header("x") == ["y"]
         assert there.header("authorization") == there.header("cookie") == [None]
 
-    def test_cookies_are_kept_and_sent(self, backend, connect):
-        backend.need("cookies")
+    @needs("cookies")
+    def test_cookies_are_kept_and_sent(self, connect):
         jar = CookieJar()
         first = redirection("/in", "303 In", "Set-Cookie: session=1; Path=/")
         with Visits(first, None, None) as server:
@@ -1296,8 +1307,8 @@ class TestHTTP:
             visit(connect, server.url, cookies={"a": "1"}, headers=[("Cookie", "c=3")])
             assert server.header("cookie") == ["a=1; b=2", "c=3; a=1"]
 
-    def test_cookies_of_a_refusal_are_kept(self, backend, connect):
-        backend.need("cookies")
+    @needs("cookies")
+    def test_cookies_of_a_refusal_are_kept(self, connect):
         jar = CookieJar()
         refusal = b"HTTP/1.1 403 No\r\nSet-Cookie: why=you\r\nContent-Length: 0\r\n\r\n"
         with Visits(refusal) as server, pytest.raises(HandshakeError):
@@ -1399,8 +1410,8 @@ class TestHTTP:
             assert server.header("user-agent") == ["me"]
             assert server.header("sec-websocket-extensions") == [None]
 
-    def test_a_socket_of_ones_own_leads_to_one_place(self, backend, connect):
-        backend.need("sock")
+    @needs("sock")
+    def test_a_socket_of_ones_own_leads_to_one_place(self, connect):
         with Visits(redirection("/2")) as server:
             sock = socket.create_connection(("127.0.0.1", server.port))
             with pytest.raises(HandshakeError, match="answered 302 Found: it redirects to '/2'"):
@@ -1425,6 +1436,7 @@ PATIENT = HURRIED.replace(connect_timeout=None, handshake_timeout=None)
 class TestHostileServers:
     """Whatever a server does, it ends in an error that says so, within the deadline."""
 
+    @needs("an opening of its own")
     @pytest.mark.parametrize("name", HOSTILE)
     def test_an_opening_with_it_fails(self, backend, connect, name):
         case = HOSTILE[name]
@@ -1444,6 +1456,7 @@ class TestHostileServers:
         if case.body:
             assert len(caught.value.body) == case.body
 
+    @needs("an opening of its own")
     def test_one_that_drips_a_tls_handshake(self, connect):
         def drip(peer):
             peer.read(5)
@@ -1454,6 +1467,7 @@ class TestHostileServers:
         with HostileServer(drip) as server, slow:
             connect(f"wss://localhost:{server.port}/", config=HURRIED)
 
+    @needs("an opening of its own")
     def test_one_that_does_not_accept(self, connect):
         """Its queue is full, so that nobody hears anything of it."""
         with contextlib.ExitStack() as stack:

@@ -420,7 +420,7 @@ class BlockingWebsockets(OnThread):
     """``websockets.sync``. ``close()`` waits for the end there, so it has threads of its own."""
 
     closed_errors = Websockets.closed_errors
-    cannot = WEBSOCKETS_CANNOT
+    cannot = WEBSOCKETS_CANNOT | {"an opening of its own": "it is that of the one for coroutines"}
     arguments = Websockets.arguments
     attach = Websockets.attach
     subprotocol = Websockets.subprotocol
