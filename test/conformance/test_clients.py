@@ -200,6 +200,7 @@ class TestMessages:
         client.ws.close(1000, "thanks")
         assert client.wait_closed() == (1000, "thanks")
 
+    @needs("pings")
     def test_every_frame_is_masked_with_a_key_of_its_own(self, meet):
         client, peer = meet()
         for _ in range(5):
@@ -313,6 +314,7 @@ class TestPings:
         assert "keepalive" in reason
         assert isinstance(client.ws.close_info.error, ConnectionTimeout)
 
+    @needs("patience of its own")
     def test_a_silent_server_that_answers_pings_stays(self, meet):
         _, peer = meet(Echo, config=KEEPALIVE)
         for _ in range(3):
@@ -351,6 +353,7 @@ class TestClosing:
         peer.close()
         assert client.wait_closed() == (1000, "")
 
+    @needs("patience of its own")
     def test_a_server_that_does_not_hang_up_is_cut(self, meet):
         client, peer = meet(config=QUICK.replace(close_timeout=0.2))
         peer.close_frame(1000, "I stay")
@@ -366,6 +369,7 @@ class TestClosing:
         assert client.wait_closed() == (1005, "")
 
     @over_all_links
+    @needs("close codes")
     def test_we_close_from_another_thread(self, meet):
         client, peer = meet()
         client.ws.close(4000, "bye bye")
@@ -376,6 +380,7 @@ class TestClosing:
         assert client.wait_closed() == (4000, "as you wish")
         assert (client.ws.close_info.began_by, client.ws.close_info.sent[0]) == ("us", 4000)
 
+    @needs("close codes")
     def test_we_close_from_opened(self, meet):
         client, peer = meet(hooks(opened=lambda ws: ws.close(4001, "not now")))
         assert peer.read_close().close_code == 4001
@@ -383,6 +388,7 @@ class TestClosing:
         peer.close()
         assert client.wait_closed() == (4001, "")
 
+    @needs("close codes")
     def test_we_close_from_received_message(self, meet):
         client, peer = meet(
             hooks(received_message=lambda ws, message: ws.close(4002, str(message)))
@@ -394,6 +400,7 @@ class TestClosing:
         peer.close()
         assert client.wait_closed() == (1000, "gone")
 
+    @needs("close codes")
     def test_both_close_at_once(self, meet):
         client, peer = meet()
         gate = threading.Barrier(2)
@@ -443,6 +450,7 @@ class TestClosing:
         assert "0.2 s" in reason
         peer.read_to_eof(2)
 
+    @needs("patience of its own")
     def test_a_server_that_talks_on_after_our_close_is_cut(self, meet):
         client, peer = meet(config=QUICK.replace(close_timeout=0.2))
         client.ws.close(1000)
@@ -511,6 +519,7 @@ class TestClosing:
             sending.result()
 
     @pytest.mark.parametrize("code", [0x10000, 999, 1005, 1006, 1015, 2999, 5000])
+    @needs("close codes")
     def test_a_code_that_may_not_be_sent_is_refused(self, meet, code):
         client, peer = meet(Echo)
         with pytest.raises(ValueError):
@@ -844,6 +853,7 @@ class TestThreads:
         assert read_text(peer) == "one two three"
         assert read_text(peer) == "whole"
 
+    @needs("senders that wait")
     def test_a_server_that_does_not_read_makes_a_sender_wait(self, meet):
         config = QUICK.replace(high_water=65536, overflow="block")
         client, peer = meet(config=config)
@@ -859,6 +869,7 @@ class TestThreads:
             assert read_message(peer)[1][:2] == n.to_bytes(2, "big")
         flooding.result()
 
+    @needs("patience of its own")
     def test_a_server_that_never_reads_is_left(self, meet):
         config = QUICK.replace(high_water=65536, overflow="close", close_timeout=0.2)
         client, _ = meet(config=config)
@@ -895,6 +906,7 @@ class TestThreads:
             assert read_message(peer) == (BINARY, bytes([n]) * block)
         flooding.result()
 
+    @needs("close codes", "senders that wait")
     def test_closing_while_threads_send(self, meet):
         # Four threads are soon ahead of the peer: they wait for it, wherever that is a choice.
         # It has a lot to read before it can answer the close, and is slow.
@@ -986,12 +998,14 @@ class TestOpening:
         client.log.wait("received_message", 501)
         assert client.log.texts == [*map(str, range(500)), "lone!"]
 
+    @needs("protocols")
     def test_one_subprotocol_is_agreed_upon(self, meet):
         client, peer = meet(protocols=["mqtt", "chat"], headers={"Sec-WebSocket-Protocol": "chat"})
         assert peer.head.headers["sec-websocket-protocol"] == "mqtt, chat"
         assert client.ws.subprotocol == "chat"
         assert list(client.ws.protocols) == [b"chat"]
 
+    @needs("protocols")
     def test_a_server_may_choose_no_subprotocol(self, meet):
         client, _ = meet(protocols=["mqtt"])
         assert client.ws.subprotocol is None
@@ -1467,7 +1481,7 @@ class TestHostileServers:
         with HostileServer(drip) as server, slow:
             connect(f"wss://localhost:{server.port}/", config=HURRIED)
 
-    @needs("an opening of its own")
+    @needs("patience of its own")
     def test_one_that_does_not_accept(self, connect):
         """Its queue is full, so that nobody hears anything of it."""
         with contextlib.ExitStack() as stack:
@@ -1532,6 +1546,7 @@ class TestHostileServers:
                 assert client.log.texts == ["hello"]
         accepting.result()
 
+    @needs("patience of its own")
     def test_pings_without_end_from_one_that_does_not_read(self, meet):
         """Neither does the memory grow, nor does it take longer than that to close."""
         client, peer = meet(config=PATIENT.replace(high_water=65536))

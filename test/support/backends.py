@@ -21,6 +21,7 @@ from typing import Any
 from wsgiref.simple_server import make_server
 
 import asyncio_backends
+import asyncore_backend
 import dropin_backends
 import pytest
 import wsgi_backends
@@ -367,6 +368,7 @@ DROPINS = (
     _dropin("websockets-sync", dropin_backends.BlockingWebsockets),
     _dropin("websocket-client", dropin_backends.WebsocketClient),
     _dropin("aiohttp", dropin_backends.Aiohttp),
+    _dropin("asyncore", asyncore_backend.Asyncore),
 )
 
 

@@ -32,11 +32,12 @@ from ws4py.protocol.connection import CloseInfo
 from ws4py.protocol.uri import parse_uri
 
 #: What no drop-in has, since the library that it stands for has not.
-_NONE_CAN = {
+NONE_CAN = {
     "ways of 0.6": "terminate(), flags and calling __init__() again are of ws4py",
     "unhandled_error": "errors come with the end",
     "functions as options": "not that way",
     "texts of errors": "they are the library's own",
+    "patience of its own": "it is the connection's below, which is tested by itself",
     "auth": "the library has another way",
     "exclude_headers": "there is no such option",
     "tls in other words": "TLS is said with a context",
@@ -44,7 +45,7 @@ _NONE_CAN = {
 
 _HEADLESS = {"an Origin": "it is sent where it is asked for"}
 _PULLED = {
-    **_NONE_CAN,
+    **NONE_CAN,
     "hooks that raise": "there are no hooks",
     "ponged": "pongs are awaited where the ping was sent, or not shown",
     "heartbeat_freq": "it is ping_interval",
@@ -69,7 +70,7 @@ WEBSOCKETS_CANNOT = {
     "tls after a redirect": "ssl= needs a wss:// URI",
 }
 WEBSOCKET_CLIENT_CANNOT = {
-    **_NONE_CAN,
+    **NONE_CAN,
     "hooks that raise": "it goes to on_error, and on",
     "messages after close": "nothing is called back after close()",
     "generators": "there are only whole messages",
