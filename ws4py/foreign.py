@@ -75,6 +75,7 @@ class ExternalReactor(SocketReactor):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(_Notes(), clock)
+        self._told: set[int] = set()  # what the loop watches
         self.ident = this_thread()
         self.running = True
 
@@ -85,7 +86,18 @@ class ExternalReactor(SocketReactor):
         if self.dirty:
             self.served()  # what was sent outside of serve()
         taken = self.poller.changes
-        return [taken.popleft() for _ in range(len(taken))]
+        no_longer: list[tuple[int, int]] = []
+        wanted: dict[int, int] = {}
+        for _ in range(len(taken)):
+            fd, events = taken.popleft()
+            wanted.pop(fd, None)  # what came and went in between is closed by now
+            if events:
+                wanted[fd] = events
+            elif fd in self._told:
+                self._told.discard(fd)
+                no_longer.append((fd, 0))
+        self._told.update(wanted)
+        return [*no_longer, *wanted.items()]
 
     def timeout(self) -> float | None:
         """Seconds until something is to be done without a socket being ready; ``None``: never."""

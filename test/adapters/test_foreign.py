@@ -166,6 +166,20 @@ def test_one_socket_by_itself(loop):
         assert ws.log.names == ["opened", "closed"]
 
 
+def test_what_came_and_went_is_not_to_be_watched(loop):
+    """Its descriptor is closed already, or another's."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ws = echo()(ours)
+        transport = ws.transport = PolledTransport(ours, loop.reactor)
+        fd = transport.fileno()
+        transport.start(ws)
+        ws.connection_made()
+        ws.close_connection()
+        loop.reactor.serve()
+        assert fd not in dict(loop.reactor.changes())
+
+
 def test_a_peer_that_does_not_read_is_watched_for_room(loop):
     ours, theirs = socket.socketpair()
     with theirs:
