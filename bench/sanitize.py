@@ -33,7 +33,7 @@ TESTS = [
 #: so the few tests that are about how fast something has to happen stay with the ordinary builds.
 OPTIONS = [
     "-k",
-    "(not conformance or managed-epoll or threaded) and not starve and not closing_while_threads",
+    "(not conformance or managed-epoll) and not starve and not closing_while_threads",
     "--timeout=120",
 ]
 #: What a checkout holds and the copy does not need.
