@@ -48,7 +48,7 @@ _PULLED = {
     **NONE_CAN,
     "hooks that raise": "there are no hooks",
     "ponged": "pongs are awaited where the ping was sent, or not shown",
-    "heartbeat_freq": "it is ping_interval",
+    "heartbeat_freq": "it has another name",
     "socket_options": "there is no such option",
     "answers in step": "it reads ahead of the program",
 }
