@@ -48,6 +48,10 @@ class _Notes:
         self.changes.clear()
 
 
+#: Seconds by which ``remind()`` may be late.
+SLACK = 0.001
+
+
 class _Bell(Channel):
     """Ends a wait when its time has come."""
 
@@ -116,7 +120,10 @@ class ExternalReactor(SocketReactor):
             self._bell = _Bell(self)
         patience, alarm = self.timeout(), runtime_of(None).alarm()
         if patience is not None:
-            alarm.set_alarm(self._bell, time.monotonic() + patience)
+            when, set_for = time.monotonic() + patience, self._bell.alarm_at
+            # To set it anew wakes that thread; where it rings too early, this is called again.
+            if set_for is None or when < set_for - SLACK:
+                alarm.set_alarm(self._bell, when)
         elif self._bell.alarm_at is not None:
             alarm.cancel_alarm(self._bell)
 

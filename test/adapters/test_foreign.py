@@ -15,6 +15,7 @@ from rawpeer import PING, RawClient
 from ws4py.foreign import READ, WRITE, ExternalReactor
 from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import DEFAULT
+from ws4py.reactor import Channel
 from ws4py.server.foreignserver import WebSocketServer
 from ws4py.transport import PolledTransport
 from ws4py.websocket import EchoWebSocket, WebSocket
@@ -210,3 +211,25 @@ def test_it_does_not_wait_by_itself(loop):
     for wait in (loop.reactor.turn, loop.reactor.run):
         with pytest.raises(RuntimeError, match="does not wait"):
             wait()
+
+
+def test_to_remind_again_of_the_same_moment_wakes_nobody():
+    """Loops remind before each wait; the thread that keeps the time is not to run each time."""
+    reactor = ExternalReactor()
+    channel = Channel()
+    try:
+        reactor.set_alarm(channel, reactor.clock() + 20)
+        reactor.changes()
+        reactor.serve()
+        assert 19 < reactor.timeout() <= 20
+        reactor.remind()
+        first = reactor._bell.alarm_at
+        for _ in range(100):
+            reactor.remind()
+        assert reactor._bell.alarm_at == first
+        reactor.set_alarm(channel, reactor.clock() + 10)
+        reactor.serve()
+        reactor.remind()
+        assert reactor._bell.alarm_at < first - 5
+    finally:
+        reactor.release()
