@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Generator, Sequence
+import traceback
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ws4py.client import WebSocketBaseClient
@@ -199,3 +200,35 @@ def backoff(
     while True:
         yield min(delay, max_delay)
         delay = min(delay * factor, max_delay)
+
+
+class Retries:
+    """What lies between two attempts, for ``for`` and ``async for``."""
+
+    def __init__(
+        self,
+        process_exception: Callable[[Exception], Exception | None],
+        delays: Callable[[], Generator[float, None, None]],
+        logger: Any,
+    ) -> None:
+        self._process_exception = process_exception
+        self._new_delays = delays
+        self._delays: Generator[float, None, None] | None = None
+        self._logger = logger
+
+    def succeeded(self) -> None:
+        """There was a connection: the delays begin anew."""
+        self._delays = None
+
+    def delay_after(self, exc: Exception) -> float:
+        """Seconds to wait; raises what ``process_exception`` takes for fatal."""
+        fatal = self._process_exception(exc)
+        if fatal is exc:
+            raise exc
+        if fatal is not None:
+            raise fatal from exc
+        self._delays = self._delays or self._new_delays()
+        delay = next(self._delays)
+        short = traceback.format_exception_only(type(exc), exc)[0].strip()
+        self._logger.info("connect failed; reconnecting in %.1f seconds: %s", delay, short)
+        return delay

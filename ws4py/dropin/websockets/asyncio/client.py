@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 from ws4py.client.asyncioclient import ClientConnection as OurConnection
 from ws4py.dropin.websockets.asyncio.connection import Connection
-from ws4py.dropin.websockets.client import Remembering, Wanted, backoff, process_exception
+from ws4py.dropin.websockets.client import Remembering, Retries, Wanted, backoff, process_exception
 from ws4py.dropin.websockets.translation import opening_error
 
 __all__ = ["ClientConnection", "connect", "unix_connect"]
@@ -79,30 +78,15 @@ class connect:
         await connection.__aexit__(*exc_info)
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        delays: Generator[float, None, None] | None = None
+        retries = Retries(self.process_exception, self.reconnect_delays, self.logger)
         while True:
             try:
                 async with self as connection:
                     yield connection
             except Exception as exc:
-                self._raise_unless_transient(exc)
-                delays = delays or self.reconnect_delays()
-                delay = next(delays)
-                short = traceback.format_exception_only(type(exc), exc)[0].strip()
-                self.logger.info("connect failed; reconnecting in %.1f seconds: %s", delay, short)
-                await asyncio.sleep(delay)
+                await asyncio.sleep(retries.delay_after(exc))
             else:
-                delays = None
-
-    def _raise_unless_transient(self, exc: Exception) -> None:
-        try:
-            fatal = self.process_exception(exc)
-        except Exception as raised:
-            fatal = raised
-        if fatal is exc:
-            raise exc
-        if fatal is not None:
-            raise fatal from exc
+                retries.succeeded()
 
 
 def unix_connect(path: Any = None, uri: str | None = None, **options: Any) -> connect:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from ws4py.client.pull import PullClient
-from ws4py.dropin.websockets.client import Remembering, Wanted, backoff, process_exception
+from ws4py.dropin.websockets.client import Remembering, Retries, Wanted, backoff, process_exception
 from ws4py.dropin.websockets.sync.connection import Connection
 from ws4py.dropin.websockets.translation import opening_error
 
@@ -87,21 +86,12 @@ class reconnect:
         connection.__exit__(*exc_info)
 
     def __iter__(self) -> Iterator[Any]:
-        delays: Generator[float, None, None] | None = None
+        retries = Retries(self.process_exception, self.reconnect_delays, self.logger)
         while True:
             try:
                 with self as connection:
                     yield connection
             except Exception as exc:
-                fatal = self.process_exception(exc)
-                if fatal is exc:
-                    raise
-                if fatal is not None:
-                    raise fatal from exc
-                delays = delays or self.reconnect_delays()
-                delay = next(delays)
-                short = traceback.format_exception_only(type(exc), exc)[0].strip()
-                self.logger.info("connect failed; reconnecting in %.1f seconds: %s", delay, short)
-                time.sleep(delay)
+                time.sleep(retries.delay_after(exc))
             else:
-                delays = None
+                retries.succeeded()
