@@ -88,6 +88,11 @@ class AsyncioReactor(SocketReactor):
                 "asyncio.WindowsSelectorEventLoopPolicy())"
             ) from None
 
+    def pass_on(self, fd: int, channel: Channel) -> None:
+        """Watch ``fd`` on behalf of another ``channel`` from now on. The loop's thread."""
+        self._channels[fd] = channel
+        self.loop.add_reader(fd, self._readable, channel, fd)
+
     def modify(self, fd: int, events: int) -> None:
         """Change what ``fd`` is watched for; ``events`` may be 0."""
         channel = self._channels.get(fd)
@@ -284,7 +289,7 @@ class StreamTransport(PolledTransport):
         """None of ours."""
         return -1
 
-    def start(self, ws: Driven) -> None:
+    def start(self, ws: Driven, before: Channel | None = None) -> None:
         """Begin to serve ``ws``. The loop's thread."""
         self.ws = ws
         with self.lock:

@@ -18,6 +18,9 @@ __all__ = ["Lock", "native_lock", "new_lock"]
 #: Whether this module runs compiled, so that no other Python code runs between two lines of it.
 COMPILED = not __file__.endswith((".py", ".pyc"))
 
+#: Whether the interpreter's lock is there. It may come back while a program runs, never go away.
+GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 
 class Lock:
     """A recursive lock that the interpreter's own lock makes safe: only for the compiled build.
@@ -109,7 +112,7 @@ def new_lock() -> Any:
     """The cheapest recursive lock that is safe here, among threads as ``threading`` has them."""
     if not COMPILED:
         return threading.RLock()
-    if patched() or not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if patched() or not GIL:
         return SystemLock(threading.RLock())
     return Lock()
 

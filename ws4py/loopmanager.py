@@ -17,6 +17,7 @@ from ws4py.awaited import HandledWebSocket
 from ws4py.broadcasting import broadcast
 from ws4py.manager import WebSocketManager
 from ws4py.messaging import Message
+from ws4py.reactor import Channel
 from ws4py.transport import PolledTransport
 from ws4py.websocket import WebSocket
 
@@ -55,10 +56,10 @@ class LoopManager(WebSocketManager):
         ws.connection_made()
         self.begun(ws)
 
-    def adopt(self, ws: WebSocket) -> None:
+    def adopt(self, ws: WebSocket, before: Channel | None = None) -> None:
         """Serve this websocket, whose ``opened()`` is taken care of."""
         self.keep(hook_task(ws, self._reactor))
-        super().adopt(ws)
+        super().adopt(ws, before)
 
     def adopt_over(
         self, transport: PolledTransport, ws: WebSocket, over: Callable[[], object]

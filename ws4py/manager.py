@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ws4py.broadcasting import broadcast
 from ws4py.messaging import Message
-from ws4py.reactor import EPollPoller, KQueuePoller, PollPoller, SelectPoller
+from ws4py.reactor import Channel, EPollPoller, KQueuePoller, PollPoller, SelectPoller
 from ws4py.syscalls import this_thread
 from ws4py.transport import BlockingTransport, PolledTransport, SocketReactor
 
@@ -184,9 +184,12 @@ class WebSocketManager:
         else:
             self.adopt(ws)
 
-    def adopt(self, ws: WebSocket) -> None:
-        """Serve this websocket, whose ``opened()`` is taken care of."""
-        transport = PolledTransport(ws.sock, self.reactor)
+    def adopt(self, ws: WebSocket, before: Channel | None = None) -> None:
+        """Serve this websocket, whose ``opened()`` is taken care of.
+
+        ``before``: for whom the reactor has watched its socket up to now.
+        """
+        transport = PolledTransport(ws.sock, self._reactor or self.reactor)
         transport.on_end = self._forget
         blocking = ws._transport
         if isinstance(blocking, BlockingTransport):
@@ -197,7 +200,7 @@ class WebSocketManager:
             ws.transport = transport
         self._websockets[id(ws)] = ws
         try:
-            transport.start(ws)
+            transport.start(ws, before)
         except BaseException:
             self._websockets.pop(id(ws), None)
             raise

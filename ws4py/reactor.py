@@ -395,6 +395,10 @@ class Reactor:
             raise
         self._changed()
 
+    def pass_on(self, fd: int, channel: Channel) -> None:
+        """Watch ``fd`` on behalf of another ``channel`` from now on, for reading as before."""
+        self._channels[fd] = channel
+
     def modify(self, fd: int, events: int) -> None:
         """Change what ``fd`` is watched for; ``events`` may be 0."""
         self.poller.modify(fd, events)

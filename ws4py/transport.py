@@ -621,7 +621,8 @@ class PolledTransport(_SocketTransport):
 
     def __init__(self, sock: socket.socket, reactor: SocketReactor) -> None:
         super().__init__(sock, new_lock(), sock.fileno())
-        sock.setblocking(False)
+        if sock.gettimeout() != 0:
+            sock.setblocking(False)
         self._begin(reactor)
 
     def _begin(self, reactor: SocketReactor) -> None:
@@ -645,10 +646,16 @@ class PolledTransport(_SocketTransport):
         """The socket's descriptor."""
         return int(self.sock.fileno())
 
-    def start(self, ws: Driven) -> None:
-        """Begin to serve ``ws``. The reactor's thread, or before it runs."""
+    def start(self, ws: Driven, before: Channel | None = None) -> None:
+        """Begin to serve ``ws``. The reactor's thread, or before it runs.
+
+        ``before``: for whom the reactor has watched the socket, for reading, up to now.
+        """
         self.ws = ws
-        self.reactor.register(self.fileno(), self, self._interest)
+        if before is None:
+            self.reactor.register(self.fileno(), self, self._interest)
+        else:
+            self.reactor.pass_on(self.fileno(), self)
         with self.lock:
             self.flush(ws)
         if self.is_secure or ws.stream.input_pending:

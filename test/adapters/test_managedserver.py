@@ -6,6 +6,7 @@ What all servers have in common is in ``test/conformance``.
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import Config
 from ws4py.protocol.handshake import Request, Response
 from ws4py.server.managedserver import WebSocketServer, serve
+from ws4py.server.opening import Opening
 from ws4py.websocket import EchoWebSocket, WebSocket
 
 
@@ -159,6 +161,24 @@ def test_a_failing_process_request_is_answered_with_500(
         peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert peer.read_to_eof().startswith(b"HTTP/1.1 500 ")
     assert "no answer today" in caplog.text
+
+
+def test_an_opening_handshake_leaves_nothing_to_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with serve(EchoWebSocket) as server:
+            for _ in range(100):  # void alarms are swept when there are enough of them
+                assert echo(server.port) == "hello"
+            wait_for(lambda: len(server) == 0)
+        gc.collect()
+        left = [obj for obj in gc.garbage if isinstance(obj, Opening)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left
 
 
 def test_a_large_page_reaches_a_reader_that_takes_its_time() -> None:

@@ -301,9 +301,9 @@ class ServerHandshake:
         return Response(101, headers)
 
     def _check_origin(self, request: Request, origins: Origins | OriginCheck) -> None:
-        values = request.headers.get_all("origin")
-        if request.headers.get("sec-websocket-version") == "8":
-            values += request.headers.get_all("sec-websocket-origin")
+        values = request.headers.lines("origin")
+        if request.headers.lines("sec-websocket-version") == ["8"]:
+            values = [*values, *request.headers.lines("sec-websocket-origin")]
         if len(values) > 1:
             raise HandshakeError("there is more than one Origin", 400)
         origin = values[0] if values else None
@@ -317,7 +317,7 @@ class ServerHandshake:
 
     def _choose_subprotocol(self, request: Request) -> None:
         """RFC 6455 section 4.2.2, step 5.5: one that the client offered, or none."""
-        offered = parse_tokens(request.headers.get_all("sec-websocket-protocol"))
+        offered = parse_tokens(request.headers.lines("sec-websocket-protocol"))
         if self._select is None:
             self.subprotocol = next((name for name in offered if name in self._protocols), None)
             return
@@ -328,7 +328,7 @@ class ServerHandshake:
 
     def _choose_extensions(self, request: Request) -> None:
         """RFC 6455 section 9.1."""
-        extensions = parse_extensions(request.headers.get_all("sec-websocket-extensions"))
+        extensions = parse_extensions(request.headers.lines("sec-websocket-extensions"))
         if extensions and self._config.compression is not None:
             agreed = accept_offers(extensions, self._config.compression)
             if agreed is not None:
@@ -354,7 +354,7 @@ def _check_http(request: Request) -> None:
     if request.method != "GET":
         text = f"the method {excerpt(request.method)} is not used here, only GET"
         raise HandshakeError(text, 405, [("Allow", "GET")])
-    lengths = headers.get_all("content-length")
+    lengths = headers.lines("content-length")
     if "transfer-encoding" in headers or (lengths and lengths != ["0"]):
         # Who takes the body for frames, or frames for a body, lets requests be smuggled.
         raise HandshakeError("a request to upgrade has no body", 400)
@@ -364,29 +364,30 @@ def _check_http(request: Request) -> None:
             " between may have to be told (nginx: proxy_http_version 1.1)",
             426,
         )
-    hosts = headers.get_all("host")
+    hosts = headers.lines("host")
     if len(hosts) != 1:
         raise HandshakeError(f"there is {'more than one' if hosts else 'no'} Host header", 400)
     if not request.path:
         raise HandshakeError(f"the target {excerpt(request.target)} is no path", 400)
-    if not _HOST(hosts[0]) or not _HOST(request.host):
-        raise HandshakeError(f"{excerpt(request.host)} is no host", 400)
+    host = request.host
+    if not _HOST(host) or (host is not hosts[0] and not _HOST(hosts[0])):
+        raise HandshakeError(f"{excerpt(host)} is no host", 400)
 
 
 def _check_websocket(request: Request, spoken: Sequence[str]) -> str:
     """RFC 6455 section 4.2.1; returns the key."""
     headers = request.headers
-    if not has_token(headers.get_all("upgrade"), "websocket"):
+    if not has_token(headers.lines("upgrade"), "websocket"):
         scheme = "wss" if request.secure else "ws"
         url = f"{scheme}://{request.host}{request.path}"
         raise HandshakeError(f"this is a WebSocket server; connect to {url} with WebSocket", 426)
-    if not has_token(headers.get_all("connection"), "upgrade"):
+    if not has_token(headers.lines("connection"), "upgrade"):
         raise HandshakeError(
             "the Connection header does not say 'Upgrade'; a proxy in between may have dropped it"
             ' (nginx: proxy_set_header Connection "upgrade")',
             400,
         )
-    versions = headers.get_all("sec-websocket-version")
+    versions = headers.lines("sec-websocket-version")
     if len(versions) > 1:
         raise HandshakeError("there is more than one Sec-WebSocket-Version", 400)
     if not versions or versions[0] not in spoken:
@@ -396,7 +397,7 @@ def _check_websocket(request: Request, spoken: Sequence[str]) -> str:
             426,
             [("Sec-WebSocket-Version", known)],
         )
-    keys = headers.get_all("sec-websocket-key")
+    keys = headers.lines("sec-websocket-key")
     if len(keys) != 1 or not _KEY(keys[0]):
         raise HandshakeError("there has to be one Sec-WebSocket-Key, 16 bytes in base64", 400)
     return keys[0]

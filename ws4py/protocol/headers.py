@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha1
 
 from ws4py.exc import HandshakeError
@@ -46,6 +46,8 @@ _FIELDS = re.compile(rf"^({_TOKEN}):({_TEXT}*)\r\n", re.MULTILINE)
 _FIELD = re.compile(rf"{_TOKEN}:{_TEXT}*")
 _CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 _IS_TOKEN = re.compile(_TOKEN).fullmatch
+#: Names that need not be looked at each time.
+_OURS = frozenset(("Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"))
 _EXTENSION = re.compile(rf"[ \t,]*(?:({_TOKEN})[ \t]*|\Z)")
 _QUOTED = rf'"((?:[^"\\\x00-\x08\n-\x1f\x7f]|\\{_TEXT})*)"'
 _PARAMETER = re.compile(rf";[ \t]*({_TOKEN})[ \t]*(?:=[ \t]*(?:({_TOKEN})|{_QUOTED})[ \t]*)?")
@@ -61,10 +63,15 @@ class Headers:
     __slots__ = ("_index", "_pairs")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs: list[tuple[str, str]] = []
-        self._index: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self.add(name, value)
+        self._pairs = list(pairs)
+        index: dict[str, list[str]] = {}
+        self._index = index
+        for name, value in self._pairs:
+            name = name.lower()
+            if name in index:
+                index[name].append(value)
+            else:
+                index[name] = [value]
 
     def add(self, name: str, value: str) -> None:
         """Append a field; others of the same name stay."""
@@ -83,6 +90,10 @@ class Headers:
     def get_all(self, name: str) -> list[str]:
         """Every value of ``name``, one for each line, in order."""
         return list(self._index.get(name.lower(), ()))
+
+    def lines(self, name: str) -> Sequence[str]:
+        """``get_all`` of a name in lower case, to be looked at and not to be kept."""
+        return self._index.get(name, ())
 
     def items(self) -> list[tuple[str, str]]:
         """All fields, names as they were written."""
@@ -149,29 +160,33 @@ class HeadReader:
             return
         buffer = self._buffer
         seen = len(buffer)
-        buffer += data
-        end = buffer.find(b"\r\n\r\n", max(0, seen - 3))
+        # A head that comes at once, as nearly every one does, is taken as it is.
+        whole = bytes(data) if not seen and data[-4:] == b"\r\n\r\n" else None
+        if whole is None:
+            buffer += data
+        text = buffer if whole is None else whole
+        end = text.find(b"\r\n\r\n", max(0, seen - 3))
         if end >= 0:
-            self._check_lines(end + 4)
+            self._check_lines(text, end + 4)
             self._check_size(end + 4)
-            self.head = bytes(buffer[: end + 4])
-            self.rest = bytes(buffer[end + 4 :])
+            self.head = bytes(text[: end + 4])
+            self.rest = bytes(text[end + 4 :])
             self.complete = True
             buffer.clear()
         else:
-            self._check_lines(buffer.rfind(b"\n", seen) + 1)
-            self._check_size(len(buffer))
+            self._check_lines(text, text.rfind(b"\n", seen) + 1)
+            self._check_size(len(text))
 
-    def _check_lines(self, stop: int) -> None:
+    def _check_lines(self, text: bytes | bytearray, stop: int) -> None:
         if stop <= self._scanned:
             return
-        lines = self._buffer.count(b"\n", self._scanned, stop)
-        if lines != self._buffer.count(b"\r\n", self._scanned, stop):
+        lines = text.count(b"\n", self._scanned, stop)
+        if lines != text.count(b"\r\n", self._scanned, stop):
             # Said at once: whoever ends lines like that will never send CR LF CR LF.
             raise HandshakeError("a line ends with LF alone instead of CR LF", 400)
         self._scanned = stop
         self._lines += lines
-        ends = 1 if self._buffer.endswith(b"\r\n\r\n", 0, stop) else 0
+        ends = 1 if text.endswith(b"\r\n\r\n", 0, stop) else 0
         if self._lines - 1 - ends > self._max_headers:
             raise HandshakeError(f"there are more than {self._max_headers} header lines", 431)
 
@@ -218,16 +233,7 @@ def _parse_fields(text: str) -> Headers:
     whole = text.endswith("\r\n\r\n") or text == "\r\n"
     if not whole or len(found) != text.count("\n") - 1:
         raise HandshakeError(_what_is_wrong(text), 400)
-    headers = Headers()
-    headers._pairs = pairs = [(name, value.strip(" \t")) for name, value in found]
-    index = headers._index
-    for name, value in pairs:
-        name = name.lower()
-        if name in index:
-            index[name].append(value)
-        else:
-            index[name] = [value]
-    return headers
+    return Headers([(name, value.strip(" \t")) for name, value in found])
 
 
 def _what_is_wrong(text: str) -> str:
@@ -259,7 +265,7 @@ def format_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """
     lines = [start_line]
     for name, value in headers:
-        if not _IS_TOKEN(name):
+        if name not in _OURS and not _IS_TOKEN(name):
             raise ValueError(f"{excerpt(name)} is no name of a header")
         lines.append(f"{name}: {value}")
     wrong = _CONTROL.search("".join(lines))

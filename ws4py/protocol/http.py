@@ -55,6 +55,8 @@ class Request:
     @property
     def path(self) -> str:
         """The path as sent, still percent-encoded; ``""`` when the target has none (``*``)."""
+        if self.target.startswith("/"):  # nearly always
+            return self.target.partition("?")[0]
         match = _TARGET(self.target)
         return (match[2] or ("/" if match[1] else "")) if match else ""
 
@@ -66,7 +68,7 @@ class Request:
     @property
     def host(self) -> str:
         """Host and port that the client asked for; the target's go before the header's."""
-        match = _TARGET(self.target)
+        match = None if self.target.startswith("/") else _TARGET(self.target)
         return (match and match[1]) or self.headers.get("host") or ""
 
     @property

@@ -87,6 +87,8 @@ class Upgrader:
 
     def answer(self, handshake: ServerHandshake) -> Response:
         """What to answer to the request that has arrived; calls the hooks."""
+        if not self.asks():
+            return handshake.answer()
         steps = self.asking(handshake)
         try:
             result = next(steps)
@@ -120,6 +122,10 @@ class Upgrader:
             handshake.replace(other)
         assert handshake.response is not None
         return handshake.response
+
+    def asks(self) -> bool:
+        """Whether there are hooks to be asked."""
+        return self.process_request is not None or self.process_response is not None
 
     def ask_request(self, handshake: ServerHandshake, request: Request) -> Any:
         """Call ``process_request``."""
@@ -279,9 +285,25 @@ def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> di
     for name, value in request.headers.items():
         if "_" in name:
             continue  # would pass for one with hyphens, which proxies check and set
-        key = "HTTP_" + name.upper().replace("-", "_")
+        key = _ENVIRON_KEYS.get(name) or environ_key(name)
         environ[key] = f"{environ[key]}, {value}" if key in environ else value
     return environ
+
+
+def environ_key(name: str) -> str:
+    """What WSGI calls a header."""
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+#: Of the names that nearly every opening handshake has.
+_ENVIRON_KEYS = {
+    name: environ_key(name)
+    for name in (
+        *("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Pragma", "Cache-Control"),
+        *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
+        *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
+    )
+}
 
 
 # -- listening -----------------------------------------------------------------------------

@@ -170,7 +170,7 @@ class AskingOpening(Opening):
             self.end()
 
     def _decide(self) -> None:
-        if self.handshake.request is None:
+        if self.handshake.request is None or not self.server.asks():
             super()._decide()
             return
         self._watch(0)

@@ -100,9 +100,10 @@ class Opening(Channel):
         self.sock = sock
         self.peer = peer
         self.handshake: ServerHandshake = server.new_handshake(peer)
-        self._answer = memoryview(b"")
+        self._answer: bytes | memoryview = b""
         self._interest = READ
-        self._step: Callable[[], None] = self._read
+        #: What the next bytes are for. A bound method: taken away at the end, as it is a cycle.
+        self._step: Callable[[], object] = self._read
 
     def begin(self) -> None:
         """Watch the socket; what it has already sent is read at once."""
@@ -215,15 +216,15 @@ class Opening(Channel):
         except Exception:
             self._refuse(server.failed(self.handshake))
             return
+        self._watch(READ)
         self._leave()
-        server.manager.adopt(ws)
+        server.manager.adopt(ws, self)
         ws.connection_made()
         server.begun(ws)
 
     def _leave(self) -> None:
+        self._step = _nothing
         self.reactor.cancel_alarm(self)
-        if self.sock.fileno() >= 0:
-            self.reactor.unregister(self.sock.fileno())
         self.server.forget(self)
 
     def dismiss(self) -> None:
@@ -233,4 +234,10 @@ class Opening(Channel):
     def end(self) -> None:
         """Hang up."""
         self._leave()
+        if self.sock.fileno() >= 0:
+            self.reactor.unregister(self.sock.fileno())
         close_socket(self.sock)
+
+
+def _nothing() -> None:
+    """It is over: there is nothing to go on with."""

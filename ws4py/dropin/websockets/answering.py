@@ -59,6 +59,10 @@ class Answering(Upgrader):
             raise HandshakeError(f"expected one of the subprotocols {', '.join(known)}", 400)
         return chosen
 
+    def asks(self) -> bool:
+        """Always: the connection's protocol sees request and response."""
+        return True
+
     def ask_request(self, handshake: ServerHandshake, request: engine.Request) -> Any:
         """Call ``process_request``; what it changes in the request counts."""
         assert isinstance(handshake, Handshake)
