@@ -7,16 +7,20 @@ cdef int OPCODE_TEXT, OPCODE_BINARY
 
 cdef class Message:
     cdef public int opcode
-    cdef public object encoding
+    cdef public str encoding
     cdef public bint completed
     cdef public bytes _data
-    cdef public object _text
+    cdef public str _text
 
     cpdef bytes _to_bytes(self, data)
 
+# Messages are made and dropped all the time: some are kept to be used again. None of them can
+# be part of a cycle, as they hold nothing but bytes and text.
+@cython.freelist(64)
 cdef class TextMessage(Message):
     pass
 
+@cython.freelist(64)
 cdef class BinaryMessage(Message):
     pass
 

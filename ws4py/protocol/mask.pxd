@@ -1,11 +1,24 @@
-# The primitive that masking comes down to when compiled: eight bytes at a time, which the C
-# compiler vectorises. What it means is said in mask.py.
+# The primitive that masking comes down to when compiled. What it means is said in mask.py.
+#
+# One loop over eight bytes at a time, which the C compiler vectorises; and that again for
+# processors with AVX2, chosen when it is called. Best of 7 in ns (gcc 12, a Xeon, 2026-11-26):
+#
+#              16 B   256 B   1 KiB   16 KiB     1 MiB
+#   as it is    2.6     8.4      56      586    46,000
+#   AVX2        3.2     8.7      30      282    27,300
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 cdef extern from *:
     """
     #include <string.h>
-    static void ws4py_xor(char *restrict out, const char *restrict in, Py_ssize_t size, const char *key)
+    #if defined(__GNUC__) && defined(__x86_64__)
+    #define WS4PY_WIDER 256 /* from so many bytes on */
+    #define WS4PY_LOOP static inline __attribute__((always_inline))
+    #define WS4PY_WIDE static __attribute__((target("avx2")))
+    #else
+    #define WS4PY_LOOP static inline
+    #endif
+    WS4PY_LOOP void ws4py_xor_loop(char *out, const char *in, Py_ssize_t size, const char *key)
     {
         unsigned char k[8];
         unsigned long long word, k8;
@@ -21,21 +34,35 @@ cdef extern from *:
         for (; i < size; i++)
             out[i] = in[i] ^ k[i & 3];
     }
+    #ifdef WS4PY_WIDER
+    WS4PY_WIDE void ws4py_xor_wide(char *restrict out, const char *restrict in, Py_ssize_t size, const char *key)
+    {
+        ws4py_xor_loop(out, in, size, key);
+    }
+    WS4PY_WIDE void ws4py_xor_here_wide(char *data, Py_ssize_t size, const char *key)
+    {
+        ws4py_xor_loop(data, data, size, key);
+    }
+    #endif
+    static void ws4py_xor(char *restrict out, const char *restrict in, Py_ssize_t size, const char *key)
+    {
+    #ifdef WS4PY_WIDER
+        if (size >= WS4PY_WIDER && __builtin_cpu_supports("avx2")) {
+            ws4py_xor_wide(out, in, size, key);
+            return;
+        }
+    #endif
+        ws4py_xor_loop(out, in, size, key);
+    }
     static void ws4py_xor_here(char *data, Py_ssize_t size, const char *key)
     {
-        unsigned char k[8];
-        unsigned long long word, k8;
-        Py_ssize_t i = 0;
-        memcpy(k, key, 4);
-        memcpy(k + 4, key, 4);
-        memcpy(&k8, k, 8);
-        for (; i + 8 <= size; i += 8) {
-            memcpy(&word, data + i, 8);
-            word ^= k8;
-            memcpy(data + i, &word, 8);
+    #ifdef WS4PY_WIDER
+        if (size >= WS4PY_WIDER && __builtin_cpu_supports("avx2")) {
+            ws4py_xor_here_wide(data, size, key);
+            return;
         }
-        for (; i < size; i++)
-            data[i] ^= k[i & 3];
+    #endif
+        ws4py_xor_loop(data, data, size, key);
     }
     """
     void ws4py_xor_here(char *data, Py_ssize_t size, const char *key) noexcept nogil
