@@ -5,6 +5,9 @@ from ws4py.protocol.wire cimport encode_frame
 
 cdef int OPCODE_TEXT, OPCODE_BINARY
 
+# Messages are made and dropped all the time: some are kept to be used again. None of them can
+# be part of a cycle, as they hold nothing but bytes and text.
+@cython.freelist(64)
 cdef class Message:
     cdef public int opcode
     cdef public str encoding
@@ -14,13 +17,9 @@ cdef class Message:
 
     cpdef bytes _to_bytes(self, data)
 
-# Messages are made and dropped all the time: some are kept to be used again. None of them can
-# be part of a cycle, as they hold nothing but bytes and text.
-@cython.freelist(64)
 cdef class TextMessage(Message):
     pass
 
-@cython.freelist(64)
 cdef class BinaryMessage(Message):
     pass
 

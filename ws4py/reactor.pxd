@@ -37,9 +37,9 @@ cdef class Reactor:
     cpdef serve(self, ready=*)
     @cython.locals(channel=Channel)
     cpdef _serve(self, int fd, int events)
-    @cython.locals(alarms=list)
+    @cython.locals(alarms=list, when=double)
     cpdef _look_around(self)
-    @cython.locals(alarms=list, left=double)
+    @cython.locals(alarms=list, when=double, left=double)
     cpdef double _patience(self, timeout) except? -2.0
     cpdef _ring_alarms(self)
     cpdef _run_calls(self)

@@ -511,8 +511,10 @@ class Reactor:
     def _look_around(self) -> None:
         """Serve what is due besides descriptors."""
         alarms = self._alarms
-        if alarms and alarms[0][0] <= read_clock(self.clock):
-            self._ring_alarms()
+        if alarms:
+            when = alarms[0][0]
+            if when <= read_clock(self.clock):
+                self._ring_alarms()
         if self._calls:
             self._run_calls()
 
@@ -525,7 +527,8 @@ class Reactor:
             return 0.0
         alarms = self._alarms  # another thread may put a list without this one in its place
         if alarms:
-            left = min(max(0.0, alarms[0][0] - read_clock(self.clock)), LONGEST_WAIT)
+            when = alarms[0][0]
+            left = min(max(0.0, when - read_clock(self.clock)), LONGEST_WAIT)
             return left if timeout is None else min(left, timeout)
         return -1.0 if timeout is None else timeout
 

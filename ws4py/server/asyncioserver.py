@@ -130,10 +130,10 @@ class WebSocketServer(OpeningServer):
     # -- for OpeningServer -----------------------------------------------------------------
 
     def _open(self, sock: socket.socket, peer: Any) -> Opening:
-        kind = AskingOpening if self._asks() else Opening
+        kind = AskingOpening if self._awaits() else Opening
         return kind(self, sock, peer)
 
-    def _asks(self) -> bool:
+    def _awaits(self) -> bool:
         """Whether a hook of the opening handshake is a coroutine function."""
         hooks = (self.process_request, self.process_response)
         return any(iscoroutinefunction(hook) for hook in hooks)
@@ -170,7 +170,7 @@ class AskingOpening(Opening):
             self.end()
 
     def _decide(self) -> None:
-        if self.handshake.request is None or not self.server.asks():
+        if self.handshake.request is None:
             super()._decide()
             return
         self._watch(0)

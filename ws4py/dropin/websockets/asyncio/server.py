@@ -37,7 +37,7 @@ class _Engine(Answering, WebSocketServer):
         self.owner = owner
         super().__init__(functools.partial(HandledWebSocket, owner.handle), **options)
 
-    def _asks(self) -> bool:
+    def _awaits(self) -> bool:
         return self.process_request is not None or self.owner.asks()
 
     def _open(self, sock: socket.socket, peer: Any) -> Opening:
