@@ -7,6 +7,7 @@ from ws4py.syscalls cimport ReadyList, this_thread
 cdef double LONGEST_WAIT
 
 cdef class Channel:
+    cdef public list alarm
     cdef public object alarm_at
 
     cpdef readable(self)

@@ -289,14 +289,19 @@ def best_poller() -> Poller:
     return PollPoller() if hasattr(select, "poll") else SelectPoller()
 
 
+#: When, its number among all, and whose it is: ``None`` once it is void.
+Alarm = list[Any]
+
+
 class Channel:
     """Something that a reactor serves. Methods are called on the reactor's thread only."""
 
-    __slots__ = ("alarm_at",)
+    __slots__ = ("alarm", "alarm_at")
 
     def __init__(self) -> None:
         #: When the reactor will call ``ring()``; set by ``Reactor.set_alarm`` alone.
         self.alarm_at: float | None = None
+        self.alarm: Alarm | None = None
 
     def readable(self) -> None:
         """There is something to read, or the end of it."""
@@ -358,7 +363,7 @@ class Reactor:
         self.ident = 0  # the thread that runs it, if one does
         self._waiting = False
         self._channels: dict[int, Channel] = {}
-        self._alarms: list[tuple[float, int, Channel]] = []
+        self._alarms: list[Alarm] = []
         self._stale = 0
         self._sequence = itertools.count()
         self._alarm_lock = threading.Lock()
@@ -424,11 +429,11 @@ class Reactor:
     def set_alarm(self, channel: Channel, when: float) -> None:
         """Call ``channel.ring()`` at ``when`` (of ``clock``), instead of what was set before."""
         with self._alarm_lock:
-            if channel.alarm_at is not None:
-                self._forget_alarm()
+            self._forget_alarm(channel)
             channel.alarm_at = when
-            heapq.heappush(self._alarms, (when, next(self._sequence), channel))
-            first = self._alarms[0][2] is channel
+            channel.alarm = [when, next(self._sequence), channel]
+            heapq.heappush(self._alarms, channel.alarm)
+            first = self._alarms[0] is channel.alarm
         if first:
             self._sooner(when)
 
@@ -440,15 +445,17 @@ class Reactor:
     def cancel_alarm(self, channel: Channel) -> None:
         """No alarm for this channel any more."""
         with self._alarm_lock:
-            if channel.alarm_at is not None:
-                channel.alarm_at = None
-                self._forget_alarm()
+            self._forget_alarm(channel)
 
-    def _forget_alarm(self) -> None:
-        """An entry of the heap is void; when most are, build a new heap without them."""
+    def _forget_alarm(self, channel: Channel) -> None:
+        """Make its alarm void; when most are, build a new heap without them."""
+        if channel.alarm is None:
+            return
+        channel.alarm[2] = None  # it may stay for long, and must not keep anything alive
+        channel.alarm = channel.alarm_at = None
         self._stale += 1
         if self._stale > 64 and self._stale * 2 > len(self._alarms):
-            self._alarms = [entry for entry in self._alarms if entry[2].alarm_at == entry[0]]
+            self._alarms = [alarm for alarm in self._alarms if alarm[2] is not None]
             heapq.heapify(self._alarms)
             self._stale = 0
 
@@ -512,7 +519,7 @@ class Reactor:
         """Serve what is due besides descriptors."""
         alarms = self._alarms
         if alarms:
-            when = alarms[0][0]
+            when: float = alarms[0][0]
             if when <= read_clock(self.clock):
                 self._ring_alarms()
         if self._calls:
@@ -527,7 +534,7 @@ class Reactor:
             return 0.0
         alarms = self._alarms  # another thread may put a list without this one in its place
         if alarms:
-            when = alarms[0][0]
+            when: float = alarms[0][0]
             left = min(max(0.0, when - read_clock(self.clock)), LONGEST_WAIT)
             return left if timeout is None else min(left, timeout)
         return -1.0 if timeout is None else timeout
@@ -544,9 +551,9 @@ class Reactor:
     def _due(self, now: float) -> Channel | None:
         with self._alarm_lock:
             while self._alarms and self._alarms[0][0] <= now:
-                when, _, channel = heapq.heappop(self._alarms)
-                if channel.alarm_at == when:
-                    channel.alarm_at = None
+                channel: Channel | None = heapq.heappop(self._alarms)[2]
+                if channel is not None:
+                    channel.alarm = channel.alarm_at = None
                     return channel
                 self._stale -= 1
         return None

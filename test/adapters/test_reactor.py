@@ -186,6 +186,15 @@ def test_an_alarm_set_anew_replaces_the_old_one(loop: Reactor, clock: FakeClock)
     assert log == ["ring"]
 
 
+def test_a_cancelled_alarm_keeps_nothing_alive(loop: Reactor, clock: FakeClock) -> None:
+    channel = Recorder([])
+    loop.set_alarm(channel, clock() + 20)
+    loop.cancel_alarm(channel)
+    gone = weakref.ref(channel)
+    del channel
+    assert gone() is None
+
+
 def test_cancelled_alarms_do_not_ring_and_do_not_pile_up(loop: Reactor, clock: FakeClock) -> None:
     log: list[str] = []
     for _ in range(10000):
@@ -315,6 +324,7 @@ def test_the_alarm_thread_is_one_for_the_process() -> None:
 def test_a_forked_child_gets_an_alarm_thread_of_its_own() -> None:
     script = """
 import os, threading
+import weakref
 from ws4py.reactor import alarm
 alarm()
 pid = os.fork()

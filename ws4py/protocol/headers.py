@@ -64,8 +64,8 @@ class Headers:
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._pairs = list(pairs)
-        index: dict[str, list[str]] = {}
-        self._index = index
+        self._index: dict[str, list[str]] = {}
+        index = self._index
         for name, value in self._pairs:
             name = name.lower()
             if name in index:
@@ -158,13 +158,12 @@ class HeadReader:
         if self.complete:
             self.rest += bytes(data)
             return
-        buffer = self._buffer
-        seen = len(buffer)
-        # A head that comes at once, as nearly every one does, is taken as it is.
-        whole = bytes(data) if not seen and data[-4:] == b"\r\n\r\n" else None
-        if whole is None:
-            buffer += data
-        text = buffer if whole is None else whole
+        text: bytes | bytearray = self._buffer
+        seen = len(text)
+        if seen == 0 and data[-4:] == b"\r\n\r\n":
+            text = bytes(data)  # a head that comes at once, as nearly every one does
+        else:
+            text += data
         end = text.find(b"\r\n\r\n", max(0, seen - 3))
         if end >= 0:
             self._check_lines(text, end + 4)
@@ -172,7 +171,7 @@ class HeadReader:
             self.head = bytes(text[: end + 4])
             self.rest = bytes(text[end + 4 :])
             self.complete = True
-            buffer.clear()
+            self._buffer.clear()
         else:
             self._check_lines(text, text.rfind(b"\n", seen) + 1)
             self._check_size(len(text))
