@@ -325,7 +325,6 @@ def test_the_alarm_thread_is_one_for_the_process() -> None:
 def test_a_forked_child_gets_an_alarm_thread_of_its_own() -> None:
     script = """
 import os, threading
-import weakref
 from ws4py.reactor import alarm
 alarm()
 pid = os.fork()
