@@ -19,7 +19,7 @@ from ws4py.protocol.headers import Headers, format_head, has_token
 if TYPE_CHECKING:
     from time import struct_time
 
-__all__ = ["REASONS", "Request", "Response"]
+__all__ = ["ENVIRON_KEYS", "REASONS", "Request", "Response", "environ_key"]
 
 #: Browsers bound a cookie to this many bytes; unquoting a longer one is not worth the work.
 MAX_COOKIE = 4096
@@ -35,6 +35,24 @@ UPGRADE = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
 )
+
+
+def environ_key(name: str) -> str:
+    """What WSGI calls a header (PEP 3333)."""
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+#: That of the names which nearly every opening handshake has, and the way back.
+ENVIRON_KEYS = {
+    name: environ_key(name)
+    for name in (
+        *("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Pragma", "Cache-Control"),
+        *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
+        *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
+    )
+}
+_HEADER_NAMES = {key: name for name, key in ENVIRON_KEYS.items()}
+
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _TARGET = re.compile(r"(?:(?:http|ws)s?://([^/?]+))?(/[^?]*)?(?:\?.*)?", re.IGNORECASE).fullmatch
 
@@ -120,12 +138,13 @@ class Request:
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Request:
         """A request that a WSGI server has read (PEP 3333)."""
-        headers = Headers()
+        pairs = []
         for key, value in environ.items():
             if key.startswith("HTTP_"):
-                headers.add(key[5:].replace("_", "-").title(), value)
+                name = _HEADER_NAMES.get(key) or key[5:].replace("_", "-").title()
+                pairs.append((name, value))
             elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-                headers.add(key.replace("_", "-").title(), value)
+                pairs.append((key.replace("_", "-").title(), value))
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         query = environ.get("QUERY_STRING")
         address = environ.get("REMOTE_ADDR")
@@ -133,7 +152,7 @@ class Request:
             environ["REQUEST_METHOD"],
             quote(path or "/", safe=PATH_SAFE, encoding="latin-1") + (f"?{query}" if query else ""),
             environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
-            headers,
+            Headers(pairs),
             secure=environ.get("wsgi.url_scheme") in ("https", "wss"),
             peer=(address, int(environ.get("REMOTE_PORT") or 0)) if address else None,
         )

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
+from ws4py.protocol.http import ENVIRON_KEYS, environ_key
 from ws4py.websocket import WebSocket, short_address
 
 __all__ = ["SHUTTING_DOWN", "BaseServer", "Upgrader"]
@@ -285,25 +286,9 @@ def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> di
     for name, value in request.headers.items():
         if "_" in name:
             continue  # would pass for one with hyphens, which proxies check and set
-        key = _ENVIRON_KEYS.get(name) or environ_key(name)
+        key = ENVIRON_KEYS.get(name) or environ_key(name)
         environ[key] = f"{environ[key]}, {value}" if key in environ else value
     return environ
-
-
-def environ_key(name: str) -> str:
-    """What WSGI calls a header."""
-    return "HTTP_" + name.upper().replace("-", "_")
-
-
-#: Of the names that nearly every opening handshake has.
-_ENVIRON_KEYS = {
-    name: environ_key(name)
-    for name in (
-        *("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Pragma", "Cache-Control"),
-        *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
-        *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
-    )
-}
 
 
 # -- listening -----------------------------------------------------------------------------
