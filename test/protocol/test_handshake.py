@@ -829,8 +829,8 @@ def test_a_request_of_wsgi():
         ("Host", "localhost:9000"),
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
-        ("Sec-Websocket-Key", KEY),
-        ("Sec-Websocket-Version", "13"),
+        ("Sec-WebSocket-Key", KEY),
+        ("Sec-WebSocket-Version", "13"),
     ]
     handshake = ServerHandshake()
     assert handshake.answer(request).headers["sec-websocket-accept"] == ACCEPT
