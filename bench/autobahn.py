@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -60,13 +61,15 @@ def run_server(options: list[str], arguments: list[str], name: str) -> str:
     try:
         assert server.stdout is not None
         line = server.stdout.readline()
+        # What else it says has to be read, or it would wait for that sooner or later.
+        threading.Thread(target=server.stdout.read, daemon=True).start()
         found = re.search(r"ws://\S+", line)
         if found is None:
             raise SystemExit(f"{name} did not start: {line}")
         return suite([*arguments, "server", found.group().rstrip("/."), name])
     finally:
         server.terminate()
-        server.communicate()
+        server.wait()
 
 
 def run_client(backend: str, arguments: list[str], name: str) -> str:

@@ -241,6 +241,7 @@ def test_serve_runs_a_class_of_the_current_directory_on_any_backend(backend, sta
         assert client.ended.get(timeout=10)[0] == 1001
         assert time.monotonic() - begun < 2  # as promised; it is hundredths
     assert program.wait() == 0
+    assert "GET /" not in program.output  # nothing about each connection
 
 
 @pytest.mark.parametrize("poller", backends.pollers())

@@ -29,15 +29,17 @@ class Server(cheroot.Server):
     def make_application(self, handler: type[WebSocket], config: Config) -> Any:
         """One application with the tool switched on."""
         cherrypy.config.update({"environment": "embedded", "log.screen": False})
-        for log in (cherrypy.log.error_log, cherrypy.log.access_log):
-            log.setLevel(logging.WARNING)  # that all goes well the command says by itself
         cherrypy.tools.websocket = WebSocketTool()
         cherrypy.server.unsubscribe()
         cherrypy.engine.autoreload.unsubscribe()
         WebSocketPlugin(cherrypy.engine).subscribe()
         tool = {"on": True, "handler_cls": handler, "config": config}
         options = {f"tools.websocket.{name}": value for name, value in tool.items()}
-        return cherrypy.Application(Root(), "", {"/": options})
+        application = cherrypy.Application(Root(), "", {"/": options})
+        for logs in (cherrypy.log, application.log):
+            for log in (logs.error_log, logs.access_log):
+                log.setLevel(logging.WARNING)  # that all goes well the command says by itself
+        return application
 
     def start(self) -> None:
         """Start the engine, then serve."""
