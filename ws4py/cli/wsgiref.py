@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl as ssl_module
 import threading
+from typing import Any
 from wsgiref.simple_server import make_server
 
 from ws4py.protocol.config import Config
@@ -12,6 +13,13 @@ from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.websocket import WebSocket
 
 __all__ = ["Server"]
+
+
+class QuietHandler(WebSocketWSGIRequestHandler):
+    """wsgiref writes a line for each request, which nobody asked for here."""
+
+    def log_request(self, *args: Any) -> None:
+        """Say nothing."""
 
 
 class Server:
@@ -31,7 +39,7 @@ class Server:
                 host,
                 port,
                 server_class=WSGIServer,
-                handler_class=WebSocketWSGIRequestHandler,
+                handler_class=QuietHandler,
                 app=WebSocketWSGIApplication(handler_cls=handler, config=config),
             )
         except OSError as exc:
