@@ -1,6 +1,6 @@
 """Compare servers and clients side by side, and write docs/performance.md from it.
 
-    python bench/run.py all [--quick] [--json FILE]    everything: about 25 minutes, --quick 5
+    python bench/run.py all [--quick] [--json FILE]    everything: about 45 minutes, --quick 10
     python bench/run.py servers|clients|idle […]       a part of it
     python bench/run.py report FILE… [--write docs/performance.md]
     python bench/run.py build | venvs [NAME…]          what the others do first, if need be
