@@ -301,6 +301,7 @@ class Channel:
     def __init__(self) -> None:
         #: When the reactor will call ``ring()``; set by ``Reactor.set_alarm`` alone.
         self.alarm_at: float | None = None
+        #: Its entry among the reactor's alarms.
         self.alarm: Alarm | None = None
 
     def readable(self) -> None:

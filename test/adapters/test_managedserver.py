@@ -163,6 +163,25 @@ def test_a_failing_process_request_is_answered_with_500(
     assert "no answer today" in caplog.text
 
 
+def test_a_connection_that_cannot_be_served_is_closed_and_the_next_one_is_served() -> None:
+    class Failing(WebSocketManager):
+        failed = False
+
+        def adopt(self, *args: Any) -> None:
+            if not self.failed:
+                self.failed = True
+                raise RuntimeError("no, not this one")
+            super().adopt(*args)
+
+    server = WebSocketServer(EchoWebSocket)
+    server.manager = Failing()
+    with server:
+        with RawClient.connect(server.port) as peer:
+            peer.send(peer.request())
+            assert peer.sock.recv(65536) == b""
+        assert echo(server.port) == "hello"
+
+
 def test_an_opening_handshake_leaves_nothing_to_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()

@@ -218,7 +218,12 @@ class Opening(Channel):
             return
         self._watch(READ)
         self._leave()
-        server.manager.adopt(ws, self)
+        try:
+            server.manager.adopt(ws, self)
+        except Exception:
+            logger.exception("cannot serve %r", ws)
+            self.end()
+            return
         ws.connection_made()
         server.begun(ws)
 
