@@ -11,6 +11,7 @@ chooses, and the server under test says which one it got.
 
 from __future__ import annotations
 
+import signal
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ from rawpeer import RawServer  # noqa: E402
 
 if TYPE_CHECKING:
     import trustme
+
+
+# A shell starts what runs in its background with Ctrl-C ignored, and so would be our programs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
