@@ -26,6 +26,7 @@ from setuptools.command.build_py import build_py
 MODULES: list[str] = [
     "ws4py.clock",
     "ws4py.messaging",
+    "ws4py.protocol.storage",
     "ws4py.protocol.mask",
     "ws4py.protocol.wire",
     "ws4py.protocol.connection",

@@ -8,6 +8,8 @@
 #   AVX2        3.2     8.7      30      282    27,300
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+from ws4py.protocol.storage cimport LEAST, storage
+
 cdef extern from *:
     """
     #include <string.h>
@@ -69,13 +71,23 @@ cdef extern from *:
     void ws4py_xor(char *out, const char *source, Py_ssize_t size, const char *key) noexcept nogil
 
 cdef inline bytes xor(bytes source, Py_ssize_t start, Py_ssize_t stop, const char *key):
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, stop - start)
+    cdef bytes out
+    if stop - start < LEAST:
+        out = PyBytes_FromStringAndSize(NULL, stop - start)
+    else:
+        out = storage.take(stop - start)
     ws4py_xor(<char *> out, (<const char *> source) + start, stop - start, key)
     return out
 
 cdef inline unmask_here(bytes target, Py_ssize_t start, Py_ssize_t size, const char *key):
     """In place, in bytes that nobody else holds yet."""
     ws4py_xor_here((<char *> target) + start, size, key)
+
+cdef inline unmask_into(
+    bytes target, Py_ssize_t offset, bytes source, Py_ssize_t start, Py_ssize_t size, const char *key
+):
+    """From one place to another, in bytes that nobody else holds yet."""
+    ws4py_xor((<char *> target) + offset, (<const char *> source) + start, size, key)
 
 cdef inline bytes xor_behind(bytes source, Py_ssize_t start, Py_ssize_t stop):
     return xor(source, start, stop, (<const char *> source) + start - 4)

@@ -2,7 +2,8 @@
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from ws4py.protocol.mask cimport mask, rotate, unmask, unmask_here, unmask_part
+from ws4py.protocol.mask cimport mask, rotate, unmask, unmask_here, unmask_into, unmask_part
+from ws4py.protocol.storage cimport storage
 
 cdef extern from *:
     """
@@ -29,7 +30,7 @@ cdef inline bytes glue(bytes head, bytes payload):
 
 cdef inline bytes enlarged(bytes old, Py_ssize_t used, Py_ssize_t size):
     """Bytes of this size, to be filled; the first ``used`` are those of ``old``."""
-    cdef bytes new = PyBytes_FromStringAndSize(NULL, size)
+    cdef bytes new = storage.take(size)
     if used:
         memcpy(<char *> new, <const char *> old, used)
     return new
@@ -94,8 +95,9 @@ cdef class Decoder:
     cpdef long long body_size(self) except -1
     @cython.locals(message=Assembly)
     cpdef receive_body(self, bytes body, Py_ssize_t size)
-    @cython.locals(start=Py_ssize_t, body=bytes)
+    @cython.locals(start=Py_ssize_t, body=bytes, filled=Py_ssize_t, key=bytes)
     cdef _fill_body(self, Assembly message, Py_ssize_t take)
+    cdef _fill_more(self, Assembly message, Py_ssize_t size)
     cdef _let_go(self)
     cdef _shorten(self)
     cpdef discard(self)

@@ -53,9 +53,10 @@ FRAGMENT_FLOOR = 64
 #: ``FRAGMENT_FLOOR`` on average, because an object of its own costs more than such a piece.
 MAX_PIECES = 1024
 
-#: From this many bytes on, what a frame still lacks is collected in one place, at its final size,
-#: instead of in pieces that are put together in the end. Compiled, and only where nothing has to
-#: look at it on the way: no text, no compression.
+#: A frame of this many bytes or more that is not wholly here is collected in one place, at its
+#: final size, instead of in pieces that are put together in the end: two such payloads at a time
+#: are more than the C library keeps, so each would cost fresh pages. Compiled, and only where
+#: nothing has to look at it on the way: no text, no compression.
 BODY_SIZE = 65536
 
 #: Room is made for twice as much as has come, whatever a frame announces; but for this much at
@@ -366,9 +367,7 @@ class Decoder:
             return
         if self._key:
             unmask_here(body, message.size, size, self._key)  # type: ignore[name-defined] # noqa: F821
-            self._key = rotate(self._key, size)
-        message.size += size
-        self._remaining -= size
+        self._fill_more(message, size)
 
     def discard(self) -> None:
         """Forget everything received and not yet delivered."""
@@ -520,8 +519,9 @@ class Decoder:
         self._key = self._buffer[start - 4 : start] if masked else b""
         self._position = start
         self._in_frame = True
-        if COMPILED and first == 0x82 and length >= BODY_SIZE + self._end - start:
-            message.make_room(length, self._end - start)
+        here = self._end - start
+        if COMPILED and first == 0x82 and length >= BODY_SIZE and length > here:
+            message.make_room(length, here)
 
     def _read_payload(self) -> bool:
         """Move what is here of the frame's payload to its message; whether that was all."""
@@ -550,10 +550,20 @@ class Decoder:
         assert message.body is not None
         if take > len(message.body) - message.size:
             message.make_room(message.size + self._remaining, take)
-        body = message.body
-        copy(body, message.size, self._buffer, start, take)  # type: ignore[name-defined] # noqa: F821
+        body, filled, key = message.body, message.size, self._key
+        if key:
+            unmask_into(body, filled, self._buffer, start, take, key)  # type: ignore[name-defined] # noqa: F821
+        else:
+            copy(body, filled, self._buffer, start, take)  # type: ignore[name-defined] # noqa: F821
         self._position += take
-        self.receive_body(body, take)
+        self._fill_more(message, take)
+
+    def _fill_more(self, message: Assembly, size: int) -> None:
+        """``size`` more bytes are where they belong, unmasked."""
+        if self._key:
+            self._key = rotate(self._key, size)
+        message.size += size
+        self._remaining -= size
 
     def _end_fragment(self) -> bool:
         """Leave the frame; whether it was the last of its message."""
