@@ -23,7 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = [
     *(
         f"test/protocol/test_{name}.py"
-        for name in ("wire", "mask", "messaging", "connection", "properties", "differential")
+        for name in (
+            "wire",
+            "mask",
+            "storage",
+            "messaging",
+            "connection",
+            "properties",
+            "differential",
+        )
     ),
     "test/adapters/test_lock.py",
     "test/conformance/test_servers.py",
