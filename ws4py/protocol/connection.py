@@ -23,8 +23,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ws4py.clock import read_clock
 from ws4py.exc import (
@@ -113,8 +112,7 @@ class State(enum.Enum):
 OPEN, CLOSING, CLOSED = State.OPEN, State.CLOSING, State.CLOSED
 
 
-@dataclass(frozen=True, slots=True)
-class CloseInfo:
+class CloseInfo(NamedTuple):
     """The close report: how a connection ended. The same object on every backend."""
 
     #: Code and reason of the peer's close frame; ``None`` when none came. 1005: an empty one.

@@ -267,7 +267,8 @@ def format_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
         if name not in _OURS and not _IS_TOKEN(name):
             raise ValueError(f"{excerpt(name)} is no name of a header")
         lines.append(f"{name}: {value}")
-    wrong = _CONTROL.search("".join(lines))
+    text = "".join(lines)
+    wrong = None if text.isprintable() else _CONTROL.search(text)
     if wrong:
         number, culprit = next(pair for pair in enumerate(lines) if wrong[0] in pair[1])
         # A value may be a password or a token, read with the end of its line.
