@@ -91,8 +91,8 @@ cdef inline bytes call_recv_waiting(int fd):
     return None
 
 # The buffer's own bytes, which nobody else holds, are written to as C would.
-cdef inline Py_ssize_t fill_buffer(int fd, bytes data) except -2:
-    cdef Py_ssize_t got = ws4py_recv(fd, <char *> data, len(data) - 1)
+cdef inline Py_ssize_t fill_buffer(int fd, bytes data, Py_ssize_t most) except -2:
+    cdef Py_ssize_t got = ws4py_recv(fd, <char *> data, min(most, len(data) - 1))
     if got < 0:
         again(errno.errno)
     return got
@@ -160,7 +160,7 @@ cdef inline Py_ssize_t call_sendmsg(int fd, list pieces) except -1:
 cdef class ReadBuffer:
     cdef public bytes data
 
-    cpdef Py_ssize_t fill(self, sock, int fd) except -2
+    cpdef Py_ssize_t fill(self, sock, int fd, Py_ssize_t most=*) except -2
 
 cdef class ReadyList:
     cdef ws4py_event found[512]

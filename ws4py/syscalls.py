@@ -67,12 +67,12 @@ class ReadBuffer:
         # One byte more than is ever filled: a slice of all of it would be no copy, but itself.
         self.data = bytes(READ_SIZE + 1) if COMPILED else b""
 
-    def fill(self, sock: Any, fd: int) -> int:
+    def fill(self, sock: Any, fd: int, most: int = READ_SIZE) -> int:
         """How many bytes have arrived; 0 at the end, -1 when nothing has. Raises ``OSError``."""
         if COMPILED and direct:  # type: ignore[name-defined] # noqa: F821
-            return fill_buffer(fd, self.data)  # type: ignore[name-defined,no-any-return] # noqa: F821
+            return fill_buffer(fd, self.data, most)  # type: ignore[name-defined,no-any-return] # noqa: F821
         try:
-            self.data = sock.recv(READ_SIZE)
+            self.data = sock.recv(most)
         except (BlockingIOError, InterruptedError):
             return -1
         return len(self.data)

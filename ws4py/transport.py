@@ -709,7 +709,7 @@ class PolledTransport(_SocketTransport):
             elif body is not None:
                 size = self._receive_body(stream, body)
             else:
-                size = buffer.fill(self.sock, self._fd)
+                size = buffer.fill(self.sock, self._fd, stream.read_size(READ_SIZE))
                 data = buffer.data
         except OSError as exc:
             size, error = 0, exc

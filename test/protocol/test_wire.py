@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from rawpeer import BINARY, CLOSE, CONT, PING, PONG, TEXT, make_frame, xor
+from twins import is_compiled
 
 from ws4py.exc import FrameTooLargeException, ProtocolException, TextFrameEncodingException
 from ws4py.protocol import wire
@@ -821,6 +822,30 @@ class TestBodies:
         assert found == [(BINARY, payload)]
         assert decoder.body() is None
         assert not decoder.has_input()
+
+    def test_of_the_next_only_the_beginning_is_moved(self):
+        """Whoever reads a little behind a large payload receives the next one where it belongs."""
+        decoder = Decoder(True)
+        payloads = [os.urandom(300_000) for _ in range(4)]
+        stream = b"".join(make_frame(BINARY, payload, key=b"abcd") for payload in payloads)
+        moved = 0
+
+        def sizes():
+            nonlocal moved
+            while True:
+                if decoder.body() is not None:
+                    yield -(1 << 20)
+                else:
+                    size = decoder.read_size(262_144)
+                    moved += size
+                    yield size
+
+        assert self.received(decoder, stream, sizes()) == [(BINARY, data) for data in payloads]
+        if is_compiled(wire):
+            assert moved <= 262_144 + 3 * 17_000
+        assert decoder.read_size(262_144) <= 262_144
+        assert messages(decoder, make_frame(TEXT, b"small", key=b"abcd")) == [(TEXT, b"small")]
+        assert decoder.read_size(262_144) == 262_144
 
     def test_wait_for_who_asks(self):
         decoder = Decoder(False)

@@ -82,6 +82,7 @@ cdef class Connection:
     cpdef bytes body(self)
     cpdef Py_ssize_t body_size(self) except -1
     cpdef receive_body(self, bytes body, Py_ssize_t size)
+    cpdef Py_ssize_t read_size(self, Py_ssize_t most) except -1
     cpdef keep_data(self)
     cpdef bint has_input(self) except -1
     cpdef Py_ssize_t owed(self) except -1

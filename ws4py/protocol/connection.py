@@ -44,6 +44,7 @@ from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.protocol.mask import mask
 from ws4py.protocol.wire import (
+    MAX_FRAME_HEAD,
     NO_LIMIT,
     OPCODE_BINARY,
     OPCODE_CLOSE,
@@ -88,9 +89,6 @@ WORTH_A_PIECE = 2048
 #: An alarm that rings so many seconds late tells of trouble at this end: a loop that was blocked,
 #: a process or machine that was suspended. Half the time that the peer has, if that is less.
 LATE = 1.0
-
-#: What a frame may need besides its payload, so that even empty messages in line count.
-MAX_FRAME_HEAD = 14
 
 
 def is_valid_close_code(code: int) -> bool:
@@ -386,6 +384,14 @@ class Connection:
         self.bytes_in += size
         self._last_received = read_clock(self.clock)
         self._decoder.receive_body(body, size)
+
+    def read_size(self, most: int) -> int:
+        """How much to read next where ``body()`` is ``None``: ``most`` bytes, or fewer.
+
+        Behind a large payload another one is likely, of which as little as possible should have
+        to be moved to where it belongs.
+        """
+        return self._decoder.read_size(most)
 
     def keep_data(self) -> None:
         """Give back a buffer that was lent; what is left in it is kept."""

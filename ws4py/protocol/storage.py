@@ -47,11 +47,12 @@ class Storage:
         count = len(self._kept)
         unfit = -1
         for _ in range(min(count, LOOKS)):
-            self._at = at = self._at + 1 if self._at + 1 < count else 0
+            at = self._at  # the one that was given out last is still in the processor's cache
             if alone(self._kept, at):  # type: ignore[name-defined] # noqa: F821
                 if size <= self._sizes[at] <= 2 * size:
                     return again(self._kept[at], size)  # type: ignore[name-defined,no-any-return] # noqa: F821
                 unfit = at
+            self._at = at + 1 if at + 1 < count else 0
         made: bytes = fresh(size)  # type: ignore[name-defined] # noqa: F821
         if count < MAX_COUNT and self._total + size <= MAX_BYTES:
             self._kept.append(made)

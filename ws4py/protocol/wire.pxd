@@ -79,6 +79,7 @@ cdef class Decoder:
     cdef readonly str text
     cdef bytes _buffer
     cdef Py_ssize_t _end
+    cdef bint _large
     cdef bint _lent
     cdef Py_ssize_t _position
     cdef readonly Assembly _message
@@ -95,6 +96,7 @@ cdef class Decoder:
     cpdef long long body_size(self) except -1
     @cython.locals(message=Assembly)
     cpdef receive_body(self, bytes body, Py_ssize_t size)
+    cpdef Py_ssize_t read_size(self, Py_ssize_t most) except -1
     @cython.locals(start=Py_ssize_t, body=bytes, filled=Py_ssize_t, key=bytes)
     cdef _fill_body(self, Assembly message, Py_ssize_t take)
     cdef _fill_more(self, Assembly message, Py_ssize_t size)

@@ -24,6 +24,7 @@ from ws4py.exc import (
 from ws4py.protocol.mask import mask, rotate, unmask, unmask_part
 
 __all__ = [
+    "MAX_FRAME_HEAD",
     "OPCODE_BINARY",
     "OPCODE_CLOSE",
     "OPCODE_CONTINUATION",
@@ -44,6 +45,9 @@ OPCODE_BINARY = 0x2
 OPCODE_CLOSE = 0x8
 OPCODE_PING = 0x9
 OPCODE_PONG = 0xA
+
+#: What a frame may need besides its payload, so that even empty messages in line count.
+MAX_FRAME_HEAD = 14
 
 #: A message may have more than ``max_fragments`` fragments as long as they carry this many bytes
 #: each on average: a large message in small pieces is legal, a flood of empty frames is not.
@@ -243,6 +247,7 @@ class Decoder:
         "_fin",
         "_in_frame",
         "_key",
+        "_large",
         "_lent",
         "_message",
         "_position",
@@ -286,6 +291,7 @@ class Decoder:
         self._position = 0
         self._end = 0
         self._lent = False
+        self._large = False  # what was decoded last
         self._message: Assembly | None = None
         # The frame whose payload is arriving in pieces.
         self._in_frame = False
@@ -354,6 +360,16 @@ class Decoder:
         if len(message.body) - message.size < wanted:
             message.make_room(message.size + self._remaining, wanted)
         return message.body
+
+    def read_size(self, most: int) -> int:
+        """How much to read next where ``body()`` is ``None``: ``most`` bytes, or fewer.
+
+        After a large payload, only so much that another one would have earned its room.
+        """
+        if not self._large:
+            return most
+        self._large = False
+        return min(most, MAX_FRAME_HEAD + EARNED)
 
     def body_size(self) -> int:
         """How much of ``body()`` is filled already."""
@@ -576,6 +592,7 @@ class Decoder:
         if not self._fin:
             return False
         self._message = None
+        self._large = message.body is not None
         self.opcode = message.opcode
         self.payload = message.finish()
         self.text = None
