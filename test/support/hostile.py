@@ -17,7 +17,7 @@ from itertools import repeat
 from types import TracebackType
 from typing import Any
 
-from rawpeer import RawServer, RawServerConnection
+from rawpeer import Eof, RawServer, RawServerConnection
 
 from ws4py.exc import ConnectionTimeout, HandshakeError
 
@@ -78,7 +78,7 @@ class HostileServer(RawServer):
     def _play(self, peer: RawServerConnection) -> None:
         try:
             self._script(peer)
-        except OSError:
+        except (OSError, Eof):
             pass  # the client has hung up, as it should
         except BaseException as exc:  # shown at the end
             self.failures.append(exc)
