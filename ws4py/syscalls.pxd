@@ -1,4 +1,5 @@
 # The system calls of syscalls.py, on Unix; what they mean is said there.
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc cimport errno
@@ -38,7 +39,12 @@ cdef extern from *:
     typedef struct epoll_event ws4py_event;
     #define ws4py_event_fd(event) ((event).data.fd)
     #define ws4py_epoll_wait epoll_wait
+    #define WS4PY_ACCEPT 1
+    extern int accept4(int, struct sockaddr *, socklen_t *, int);  /* with _GNU_SOURCE only */
+    #define ws4py_accept(fd) accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
     #else
+    #define WS4PY_ACCEPT 0
+    #define ws4py_accept(fd) (-1)
     #define WS4PY_EPOLL 0
     typedef struct { int fd; unsigned int events; } ws4py_event;
     #define ws4py_event_fd(event) ((event).fd)
@@ -47,6 +53,8 @@ cdef extern from *:
     """
     bint direct "WS4PY_DIRECT"
     bint direct_epoll "WS4PY_EPOLL"
+    bint direct_accept "WS4PY_ACCEPT"
+    int ws4py_accept(int fd) nogil
     ctypedef struct ws4py_event:
         unsigned int events
     int ws4py_event_fd(ws4py_event event) nogil
@@ -68,6 +76,12 @@ cdef inline bint again(int error) except -1:
 
 # The interpreter's lock is kept where the system only copies a little: to give it away and to get
 # it back takes as long as the call.
+
+cdef inline int call_accept(int fd) except -2:
+    cdef int accepted = ws4py_accept(fd)
+    if accepted < 0:
+        again(errno.errno)
+    return accepted
 
 cdef inline bytes call_recv(int fd, bytearray buffer):
     cdef char *out = buffer
@@ -197,6 +211,8 @@ cdef extern from "pythread.h":
 cdef bint COMPILED
 cdef bint PATCHED
 
+@cython.locals(fd=int)
+cpdef accept(listener, family)
 cpdef Py_ssize_t fill_rest(sock, int fd, bytes data, Py_ssize_t filled) except -2
 cpdef bytes read_some(sock, int fd, bytearray buffer)
 cpdef bytes wait_some(sock, int fd)

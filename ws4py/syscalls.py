@@ -20,6 +20,7 @@ __all__ = [
     "WAIT_SIZE",
     "ReadBuffer",
     "ReadyList",
+    "accept",
     "fill_rest",
     "new_buffer",
     "patched",
@@ -41,6 +42,9 @@ DIRECT_WRITE = bool(COMPILED and direct)  # type: ignore[name-defined] # noqa: F
 
 #: Linux and BSD: this one call does not wait although the socket is a waiting one.
 DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
+
+#: The flag is how a socket object is told that its descriptor does not wait.
+NONBLOCKING_STREAM: int = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
 #: One read takes at most this much: enough for bulk, little enough to be fair to the others.
 READ_SIZE = 262144 if COMPILED else 65536
@@ -91,6 +95,33 @@ def fill_rest(sock: Any, fd: int, data: bytes, filled: int) -> int:
         return -1
     put(received, data, filled)  # type: ignore[name-defined] # noqa: F821
     return len(received)
+
+
+def accept(listener: Any, family: int) -> tuple[Any, Any] | None:
+    """The next connection, a socket that does not wait, and its address; ``None`` without one.
+
+    Raises ``OSError``. For a listening stream socket of this family that does not wait.
+    """
+    if not (COMPILED and direct_accept) or patched():  # type: ignore[name-defined] # noqa: F821
+        try:
+            sock, address = listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return None
+        sock.setblocking(False)
+        return sock, address
+    fd = call_accept(listener.fileno())  # type: ignore[name-defined] # noqa: F821
+    if fd < 0:
+        return None
+    try:
+        sock = socket.socket(family, NONBLOCKING_STREAM, listener.proto, fd)
+    except BaseException:
+        socket.close(fd)
+        raise
+    try:
+        return sock, sock.getpeername()
+    except BaseException:
+        sock.close()
+        raise
 
 
 def read_some(sock: Any, fd: int, buffer: bytearray) -> bytes | None:

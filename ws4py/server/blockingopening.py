@@ -45,6 +45,7 @@ class BlockingOpening:
         self.sock = server.prepare(self.sock)
         if self._cut:
             return None  # cut() may have met the socket that prepare() took away
+        self.sock.setblocking(True)
         if server.ssl is not None:
             end = handshake.deadline
             self.sock.settimeout(None if end is None else max(0.001, end - time.monotonic()))

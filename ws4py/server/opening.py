@@ -110,13 +110,13 @@ class Opening(Channel):
         server = self.server
         try:
             self.sock = server.prepare(self.sock)
-            self.sock.setblocking(False)
             self.reactor.register(self.sock.fileno(), self)
         except (OSError, ValueError) as exc:
             logger.info("cannot serve %s: %s", self.peer, exc)
             self.end()
             return
         if server.ssl is not None:
+            self.sock.setblocking(False)  # the TLS layer's own idea of it
             self._step = self._shake_hands
         if self.handshake.deadline is not None:
             self.reactor.set_alarm(self, self.handshake.deadline)
@@ -164,7 +164,10 @@ class Opening(Channel):
         """The request, then the answer."""
         handshake = self.handshake
         while handshake.request is None and handshake.response is None:
-            data = self.sock.recv(READ_SIZE)
+            data = self._receive()
+            if data is None:
+                self._watch(READ)
+                return
             if data:
                 handshake.receive_data(data)
                 continue
@@ -173,6 +176,15 @@ class Opening(Channel):
                 self.end()  # came and went without a word
                 return
         self._decide()
+
+    def _receive(self) -> bytes | None:
+        """What has arrived; ``None`` when nothing has, which is no error that has to be raised."""
+        if self.server.ssl is not None:
+            data: bytes = self.sock.recv(READ_SIZE)
+            return data
+        buffer = self.reactor.buffer
+        size = buffer.fill(self.sock, self.sock.fileno())
+        return None if size < 0 else buffer.data[:size]
 
     def _decide(self) -> None:
         """There is a request, or what cannot become one."""

@@ -21,6 +21,7 @@ from ws4py.server import (
     SHUTTING_DOWN,
     BaseServer,
 )
+from ws4py.syscalls import accept
 from ws4py.websocket import WebSocket, short_address
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class AcceptingServer(BaseServer):
         raise NotImplementedError
 
     def _accept(self, sock: socket.socket, peer: Any) -> None:
-        """A connection has come in."""
+        """A connection has come in; its socket does not wait."""
         raise NotImplementedError
 
     def _busy(self) -> bool:
@@ -263,6 +264,7 @@ class Acceptor(Channel):
         super().__init__()
         self.reactor = reactor
         self.listener = listener
+        self._family = listener.family  # looked up by name each time
         self._accept = accept
         self._held = False
         listener.setblocking(False)
@@ -277,15 +279,16 @@ class Acceptor(Channel):
             if self._held or self.alarm_at is not None:
                 return
             try:
-                sock, address = self.listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
+                accepted = accept(self.listener, self._family)
             except OSError as exc:
                 if exc.errno in OUT_OF_DESCRIPTORS:
                     self.rest(f"{exc.strerror}. Raise the limit of open files (ulimit -n)")
                     return
                 logger.debug("a connection broke before it was accepted: %s", exc)
                 continue
+            if accepted is None:
+                return
+            sock, address = accepted
             self._accept(sock, short_address(address))
 
     def rest(self, why: str) -> None:
