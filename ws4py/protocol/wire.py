@@ -63,6 +63,10 @@ MAX_PIECES = 1024
 #: nothing has to look at it on the way: no text, no compression.
 BODY_SIZE = 65536
 
+#: From here on what is left of it is read by itself, because to move so much takes longer than
+#: another call; what is smaller may come together with what follows.
+READ_APART = 131072
+
 #: Room is made for twice as much as has come, whatever a frame announces; but for this much at
 #: once (untouched, it costs no memory yet) when the peer has sent ``EARNED`` bytes of it.
 FIRST_ROOM = 1 << 20
@@ -354,7 +358,7 @@ class Decoder:
         message = self._message
         if message is None or message.body is None or self._position < self._end:
             return None
-        if message.size < EARNED or self._remaining == 0:
+        if message.size < EARNED or self._remaining == 0 or len(message.body) < READ_APART:
             return None
         wanted = min(self._remaining, BODY_SIZE)
         if len(message.body) - message.size < wanted:
@@ -364,7 +368,7 @@ class Decoder:
     def read_size(self, most: int) -> int:
         """How much to read next where ``body()`` is ``None``: ``most`` bytes, or fewer.
 
-        After a large payload, only so much that another one would have earned its room.
+        After one that was read apart, only so much that another one would have earned its room.
         """
         if not self._large:
             return most
@@ -592,7 +596,7 @@ class Decoder:
         if not self._fin:
             return False
         self._message = None
-        self._large = message.body is not None
+        self._large = message.body is not None and len(message.body) >= READ_APART
         self.opcode = message.opcode
         self.payload = message.finish()
         self.text = None
