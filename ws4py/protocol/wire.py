@@ -295,7 +295,7 @@ class Decoder:
         self._position = 0
         self._end = 0
         self._lent = False
-        self._large = False  # what was decoded last
+        self._large = False  # a payload was read apart, and read_size() not asked since
         self._message: Assembly | None = None
         # The frame whose payload is arriving in pieces.
         self._in_frame = False
