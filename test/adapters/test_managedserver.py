@@ -24,6 +24,7 @@ from ws4py.protocol.config import Config
 from ws4py.protocol.handshake import Request, Response
 from ws4py.server.managedserver import WebSocketServer, serve
 from ws4py.server.opening import Opening
+from ws4py.syscalls import accept
 from ws4py.websocket import EchoWebSocket, WebSocket
 
 
@@ -75,6 +76,19 @@ def test_a_stalled_handshake_ends_at_its_own_deadline() -> None:
     ):
         peer.send(b"GET / HTTP/1.1\r\n")
         assert b"408" in peer.read_to_eof()
+
+
+def test_what_is_accepted_does_not_wait() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        assert accept(listener, listener.family) is None
+        with socket.create_connection(listener.getsockname()) as client:
+            sock, address = wait_for(lambda: accept(listener, listener.family))
+            with sock:
+                assert address == client.getsockname()
+                assert sock.gettimeout() == 0
+                assert not os.get_blocking(sock.fileno())
+                assert not os.get_inheritable(sock.fileno())
 
 
 def test_running_out_of_descriptors_pauses_accepting_and_recovers(
