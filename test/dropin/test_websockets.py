@@ -361,6 +361,21 @@ def test_S14_S18_open_says_whether_it_is():
     assert sent == [False]
 
 
+def test_of_old_what_is_sent_goes_before_what_comes_next_though_nobody_awaits_it():
+    async def handler(websocket, path):
+        websocket.send("last")
+        await websocket.close()
+        with pytest.raises(v2.ConnectionClosed):
+            await websocket.send("too late")
+
+    async def main():
+        async with v2.serve(handler, "localhost", 0) as server, v2.connect(url_of(server)) as ws:
+            assert await ws.recv() == "last"
+            assert await ws.recv() is None
+
+    run(main())
+
+
 def test_S15_a_loop_over_the_messages():
     got = []
 

@@ -9,7 +9,7 @@ a future, which ``asyncio.wait()`` takes as it took coroutines.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ws4py.dropin.websockets.asyncio import client, server
@@ -22,6 +22,7 @@ from ws4py.dropin.websockets.exceptions import (
     InvalidURI,
 )
 from ws4py.dropin.websockets.uri import WebSocketURI, parse_uri
+from ws4py.exc import ConnectionClosed as EngineClosed
 
 __all__ = [
     "ConnectionClosed",
@@ -43,8 +44,22 @@ class _Eager(WebSocketCommonProtocol):
     """Sends without being awaited."""
 
     def send(self, message: Any, *, text: bool | None = None) -> Any:
-        """Send; a future that is done when the peer has room for more."""
-        return asyncio.ensure_future(super().send(message, text=text))
+        """Send; a future that is done when the peer has room for more.
+
+        Now, not when the loop comes to it: a caller may have looked whether it is ``open``, and
+        may close it next.
+        """
+        try:
+            begun = self._begin(message, text)
+        except EngineClosed:
+            begun = self._ended()
+        return asyncio.ensure_future(self._finish(begun))
+
+    async def _finish(self, begun: Awaitable[None]) -> None:
+        try:
+            await begun
+        except EngineClosed:
+            await self._ended()
 
 
 class WebSocketClientProtocol(_Eager, client.ClientConnection):

@@ -14,7 +14,7 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
-from typing import Any
+from typing import Any, NoReturn
 
 from ws4py.awaited import each
 from ws4py.dropin.websockets.exceptions import (
@@ -110,15 +110,20 @@ class Connection(Habits):
         does not read. Raises ``ConnectionClosed`` and ``TypeError``.
         """
         try:
-            if isinstance(message, str):
-                await self._ws.send(message, text is False)
-            elif isinstance(message, BytesLike):
-                await self._ws.send(message, text is not True)
-            else:
-                await self._send_pieces(message, text)
+            await self._begin(message, text)
         except EngineClosed:
-            await self.wait_closed()
-            raise self.close_exc  # noqa: B904 -- with its own cause
+            await self._ended()
+
+    def _begin(self, message: Any, text: bool | None) -> Awaitable[None]:
+        """Send, and leave the waiting; a whole message is behind the others at once."""
+        whole: Awaitable[None]
+        if isinstance(message, str):
+            whole = self._ws.send(message, text is False)
+        elif isinstance(message, BytesLike):
+            whole = self._ws.send(message, text is not True)
+        else:
+            return self._send_pieces(message, text)
+        return whole
 
     async def _send_pieces(self, message: Any, text: bool | None) -> None:
         if isinstance(message, Mapping):
@@ -139,8 +144,7 @@ class Connection(Habits):
         try:
             pong = self._ws.ping(payload)
         except EngineClosed:
-            await self.wait_closed()
-            raise self.close_exc  # noqa: B904 -- with its own cause
+            await self._ended()
         waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         pong.add_done_callback(functools.partial(self._settle, waiter))
         return waiter
@@ -159,8 +163,11 @@ class Connection(Habits):
         try:
             await self._ws.send(PongControlMessage(as_bytes(data)))
         except EngineClosed:
-            await self.wait_closed()
-            raise self.close_exc  # noqa: B904 -- with its own cause
+            await self._ended()
+
+    async def _ended(self) -> NoReturn:
+        await self.wait_closed()
+        raise self.close_exc  # with its own cause
 
     # -- the end ---------------------------------------------------------------------------
 
