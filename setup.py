@@ -130,9 +130,14 @@ class BuildExt(build_ext):
             write_record(ROOT)
 
     def build_extensions(self) -> None:
-        if self.compiler.compiler_type != "msvc" and "-O" not in os.environ.get("CFLAGS", ""):
+        if self.compiler.compiler_type != "msvc":
+            wished = os.environ.get("CFLAGS", "")
             for extension in self.extensions:
-                extension.extra_compile_args.append("-O3")  # Debian's Python, say, has -O2
+                if "-O" not in wished:
+                    extension.extra_compile_args.append("-O3")  # Debian's Python, say, has -O2
+                if "-g" not in wished:
+                    # Only a debugger of C reads it, and it takes a third of the time.
+                    extension.extra_compile_args.append("-g0")
         super().build_extensions()
         failed = [
             each.name
