@@ -303,10 +303,11 @@ class StreamTransport(PolledTransport):
         """The peer has sent this."""
         if self.ws is None:
             return
-        if self._more or self._paused or self.ws.stream.held:
+        stream = self.ws.stream
+        if self._more or self._paused or stream.held or stream.has_input():
             self._more += data  # one more may come after it was asked to pause
             with self.lock:
-                self.ws.stream.sign_of_life()  # be it the answer to a ping, or not
+                stream.sign_of_life()  # be it the answer to a ping, or not
             if not self._paused:
                 self._pause_for_now()
         else:

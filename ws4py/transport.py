@@ -693,6 +693,11 @@ class PolledTransport(_SocketTransport):
         if ws is None:
             return False
         stream = ws.stream
+        if stream.has_input() and not stream.held and not self._paused:
+            # First what is there: where messages are taken slowly, it would grow and grow.
+            ws.resume()
+            if self._paused:
+                return False
         if stream.held:
             with self.lock:
                 self.pause()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 
@@ -204,6 +205,35 @@ def test_a_full_queue_holds_the_sender_and_loses_nothing(run):
             await ws.recv()
 
     run(talk(handler, talker, config=config))
+
+
+def test_no_more_is_read_than_is_taken(run):
+    """A handler that keeps up with half of what comes: what it has not taken must not grow."""
+    size, most = 100, 1 << 20
+
+    async def slow(ws):
+        for count in range(1, 20_001):
+            await ws.recv()
+            if count % 128 == 0:
+                await asyncio.sleep(0)
+                waiting.append(ws.stats.bytes_in - count * (size + 6))
+        ws.terminate()  # the peer does not read, and would have to be waited for
+
+    async def main():
+        async with serve(slow, config=PLAIN) as server:
+            peer = await raw_peer(server)
+
+            def flood():
+                batch = make_frame(BINARY, bytes(size), key=KEY) * 1000
+                with peer, contextlib.suppress(OSError):
+                    while True:
+                        peer.send(batch)
+
+            await in_thread(flood)
+
+    waiting: list[int] = []
+    run(main())
+    assert max(waiting) < most
 
 
 def test_a_full_queue_does_not_keep_close_from_its_end(run):

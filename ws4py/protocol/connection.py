@@ -407,7 +407,7 @@ class Connection:
 
     @property
     def input_pending(self) -> bool:
-        """Whether received bytes wait for ``next_event()``."""
+        """Whether ``next_event()`` may have something without more bytes."""
         return self.has_input()
 
     def has_input(self) -> bool:

@@ -80,6 +80,7 @@ cdef class Decoder:
     cdef bytes _buffer
     cdef Py_ssize_t _end
     cdef bint _large
+    cdef bint _starved
     cdef bint _lent
     cdef Py_ssize_t _position
     cdef readonly Assembly _message

@@ -256,6 +256,7 @@ class Decoder:
         "_message",
         "_position",
         "_remaining",
+        "_starved",
         "check_text",
         "expect_masking",
         "fragment_of",
@@ -295,6 +296,7 @@ class Decoder:
         self._position = 0
         self._end = 0
         self._lent = False
+        self._starved = False  # what has arrived is not enough for a message
         self._large = False  # a payload was read apart, and read_size() not asked since
         self._message: Assembly | None = None
         # The frame whose payload is arriving in pieces.
@@ -321,6 +323,7 @@ class Decoder:
         self._buffer = data
         self._position = 0
         self._end = size
+        self._starved = False
 
     def keep(self) -> None:
         """Make what is left one's own: a buffer that was lent is wanted back."""
@@ -345,7 +348,9 @@ class Decoder:
         self.text = None
 
     def has_input(self) -> bool:
-        """Whether received bytes wait that ``next_message()`` has not consumed."""
+        """Whether bytes wait of which ``next_message()`` has not said that they are too few."""
+        if self._starved:
+            return False
         return self._position < self._end or (self._in_frame and self._remaining == 0)
 
     # Receiving a large payload where it will stay
@@ -385,6 +390,7 @@ class Decoder:
         message = self._message
         if message is None or message.body is not body:
             return
+        self._starved = False
         if self._key:
             unmask_here(body, message.size, size, self._key)  # type: ignore[name-defined] # noqa: F821
         self._fill_more(message, size)
@@ -452,6 +458,7 @@ class Decoder:
     def _wait(self) -> bool:
         """More bytes are needed. While none come, no segment and no message is kept alive."""
         self._shorten()
+        self._starved = True
         self.payload = b""
         self.text = None
         return False
