@@ -26,6 +26,9 @@ cdef inline bytes glue(bytes head, bytes payload):
     memcpy((<char *> out) + first, <const char *> payload, second)
     return out
 
+cdef inline bytes cut(bytes buffer, Py_ssize_t start, Py_ssize_t stop):
+    return PyBytes_FromStringAndSize((<const char *> buffer) + start, stop - start)
+
 # Bytes that nobody else holds yet are written to as C would.
 
 cdef inline bytes enlarged(bytes old, Py_ssize_t used, Py_ssize_t size):
@@ -47,6 +50,7 @@ cpdef bytes encode_head(int opcode, Py_ssize_t length, bint fin, bint rsv1, bint
 cpdef bytes encode_frame(int opcode, bytes payload, bint fin=*, bint rsv1=*, bytes key=*)
 cdef bytes medium_head(int first, int second, Py_ssize_t length)
 cdef bytes join(bytes head, bytes payload)
+cdef bytes part(bytes buffer, Py_ssize_t start, Py_ssize_t stop)
 
 cdef class Assembly:
     cdef readonly int opcode
