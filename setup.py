@@ -28,6 +28,7 @@ MODULES: list[str] = [
     "ws4py.messaging",
     "ws4py.protocol.storage",
     "ws4py.protocol.mask",
+    "ws4py.protocol.tray",
     "ws4py.protocol.wire",
     "ws4py.protocol.connection",
     "ws4py.streaming",

@@ -27,6 +27,7 @@ TESTS = [
             "wire",
             "mask",
             "storage",
+            "tray",
             "messaging",
             "connection",
             "properties",

@@ -39,6 +39,7 @@ FLOORS = {
     "ws4py.protocol.wire": 0,
     "ws4py.protocol.mask": 0,
     "ws4py.protocol.storage": 0,
+    "ws4py.protocol.tray": 0,
     "ws4py.protocol.uri": 0,
     "ws4py.protocol.headers": 0,
     "ws4py.protocol.http": 0,

@@ -13,8 +13,10 @@ from ws4py.messaging cimport (
 )
 from ws4py.clock cimport read_clock
 from ws4py.protocol.mask cimport mask
+from ws4py.protocol.tray cimport Tray
 from ws4py.protocol.wire cimport Decoder, encode_frame, encode_head
 
+cdef Tray tray
 cdef int OPCODE_BINARY, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT
 cdef Py_ssize_t APART, LARGE, MAX_FRAME_HEAD, MOST_PIECES, WORTH_A_PIECE
 
@@ -101,7 +103,7 @@ cdef class Connection:
     cpdef take_back(self, list pieces)
     @cython.locals(out=list, count=Py_ssize_t)
     cdef bytes _take_some(self)
-    @cython.locals(out=list, frame=bytes, head=bytes, key=bytes)
+    @cython.locals(out=list, head=bytes, key=bytes)
     cpdef _queue(self, int opcode, bytes payload, bint fin=*, bint rsv1=*)
     cpdef _send_whole(self, int opcode, bytes payload, compress)
     cpdef bint _compresses(self, bytes payload, wish) except -1

@@ -43,6 +43,7 @@ from ws4py.messaging import (
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.deflate import PerMessageDeflate
 from ws4py.protocol.mask import mask
+from ws4py.protocol.tray import tray
 from ws4py.protocol.wire import (
     MAX_FRAME_HEAD,
     NO_LIMIT,
@@ -625,6 +626,7 @@ class Connection:
             deflate.sent_apart()
         else:
             frame = message.plain()
+        tray.settle(self._out)
         self._out.append(frame)
         self._queued += len(frame)
 
@@ -732,6 +734,7 @@ class Connection:
         if self._pong is not None and not self.unsent:
             self._queue_pong(self._pong)
         out = self._out
+        tray.settle(out)
         if not out:
             return b""
         if self._queued < LARGE:
@@ -745,12 +748,14 @@ class Connection:
 
     def is_scattered(self) -> bool:
         """Whether ``pieces_to_send()`` saves more than to write several pieces costs."""
+        tray.settle(self._out)
         count = len(self._out)
         return count > 1 and self._queued >= count * WORTH_A_PIECE
 
     def pieces_to_send(self) -> list[bytes]:
         """What ``data_to_send()`` gives, not joined, for who can write several pieces at once."""
         out = self._out
+        tray.settle(out)
         if len(out) > MOST_PIECES:
             self._out = out[MOST_PIECES:]
             del out[MOST_PIECES:]
@@ -787,20 +792,20 @@ class Connection:
         self.bytes_out -= len(data)  # not the connection's: counts the day it is taken
 
     def _queue(self, opcode: int, payload: bytes, fin: bool = True, rsv1: bool = False) -> None:
-        key = b""
+        out = self._out
+        head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask)
         if self.always_mask:
             key = new_key() if self.key_source is None else self.key_source()
-        out = self._out
+            head += key
+            payload = mask(payload, key)
+        self._queued += len(head) + len(payload)
         if len(payload) < APART:
-            frame = encode_frame(opcode, payload, fin, rsv1, key)
-            out.append(frame)
-            self._queued += len(frame)
+            tray.put(out, head, payload)
             return
         # Not joined with its head: to copy so much costs more than a second piece.
-        head = encode_head(opcode, len(payload), fin, rsv1, self.always_mask) + key
+        tray.settle(out)
         out.append(head)
-        out.append(mask(payload, key) if key else payload)
-        self._queued += len(head) + len(payload)
+        out.append(payload)
 
     def _queue_pong(self, pong: bytes) -> None:
         self._pong = None

@@ -1,0 +1,57 @@
+"""Where the small frames of a connection are laid one behind another until they are written.
+
+Whoever answers sixteen messages of one segment would make sixteen bytes objects else, and one more
+of them all. There is one tray in a process: who puts a frame on it while it holds those of another
+connection moves these into that connection's queue first, which takes no longer than to have put
+them there at once.
+
+Interpreted, or without an interpreter's lock, each frame goes into the queue. This module must
+never know what a frame is.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Tray", "tray"]
+
+#: Whether this module runs compiled, so that the functions of ``tray.pxd`` are there.
+COMPILED = not __file__.endswith((".py", ".pyc"))
+
+#: How much lies on it at most.
+SIZE = 65536
+
+
+class Tray:
+    """Collects for one queue at a time. Whoever reads that queue says ``settle()`` before."""
+
+    __slots__ = ("_end", "_queue")
+
+    def __init__(self) -> None:
+        self._queue: list[bytes] | None = None
+        self._end = 0
+
+    def put(self, queue: list[bytes], head: bytes, payload: bytes) -> None:
+        """One frame more, behind all that ``queue`` holds."""
+        if not COMPILED or not is_safe() or len(head) + len(payload) > SIZE:  # type: ignore[name-defined] # noqa: F821
+            self.settle(queue)
+            queue.append(head + payload)
+            return
+        if self._queue is not queue or self._end + len(head) + len(payload) > SIZE:
+            self._clear()
+            self._queue = queue
+        self._end = lay(self, head, self._end)  # type: ignore[name-defined] # noqa: F821
+        self._end = lay(self, payload, self._end)  # type: ignore[name-defined] # noqa: F821
+
+    def settle(self, queue: list[bytes]) -> None:
+        """What lies here of this queue goes into it."""
+        if self._queue is queue:
+            self._clear()
+
+    def _clear(self) -> None:
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.append(taken(self, self._end))  # type: ignore[name-defined] # noqa: F821
+            self._end = 0
+
+
+#: That of the process.
+tray = Tray()
