@@ -37,6 +37,7 @@ MODULES: list[str] = [
     "ws4py.reactor",
     "ws4py.transport",
     "ws4py.websocket",
+    "ws4py.broadcasting",
     "ws4py.asyncioreactor",
 ]
 

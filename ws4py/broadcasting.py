@@ -33,18 +33,30 @@ def broadcast(
     if isinstance(message, Message):
         binary = message.is_binary
         message = message.data
-    prepared: dict[bool, PreparedMessage] = {}
+    encoded: dict[bool, PreparedMessage] = {}
+    seen: type | None = None
+    prepared: PreparedMessage | None = None  # if the class has a send() of its own
     for ws in websockets:
-        if ws.terminated:
+        if ws.is_over():
             continue
         try:
-            if not ws._sends_plainly:
+            if type(ws) is not seen:
+                prepared = _prepared(ws, message, binary, encoded) if ws._sends_plainly else None
+                seen = type(ws)
+            if prepared is None:
                 ws.send(message, bool(binary))
-                continue
-            kind = ws._bytes_are_binary and not isinstance(message, str)
-            kind = kind if binary is None else binary
-            if kind not in prepared:
-                prepared[kind] = PreparedMessage(to_bytes(message, kind), kind)
-            ws.send_prepared(prepared[kind])
+            else:
+                ws.send_prepared(prepared)
         except Exception:
             logger.debug("no broadcast to %r", ws, exc_info=True)
+
+
+def _prepared(
+    ws: WebSocket, message: Payload, binary: bool | None, encoded: dict[bool, PreparedMessage]
+) -> PreparedMessage:
+    """As ``send()`` of this class would take it; made once for all that take it so."""
+    if binary is None:
+        binary = ws._bytes_are_binary and not isinstance(message, str)
+    if binary not in encoded:
+        encoded[binary] = PreparedMessage(to_bytes(message, binary), binary)
+    return encoded[binary]

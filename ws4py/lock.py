@@ -25,6 +25,9 @@ GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 class Lock:
     """A recursive lock that the interpreter's own lock makes safe: only for the compiled build.
 
+    What every message passes through says ``acquire`` and ``release``: ``with`` is a hundred times
+    as dear, because Cython looks up and calls what it stands for as the interpreter would.
+
     Where another thread has it, ``acquire`` waits at a gate; whoever sets the lock free while
     somebody waits opens the gate for one of them. Who comes by just then may be quicker, but only
     once: the interpreter changes threads where a system call is made, so a thread that sends and
@@ -86,7 +89,7 @@ class Lock:
     def __enter__(self) -> None:
         self.acquire()
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.release()
 
 

@@ -316,8 +316,9 @@ class BlockingTransport(_SocketTransport):
             if ws.stream.input_pending:  # came with the opening handshake
                 ws.resume()
                 return ws.stream.state is not CLOSED and not self._closed
-        with self.lock:
-            self._receiving = not self._closed
+        self.lock.acquire()
+        self._receiving = not self._closed
+        self.lock.release()
         error: OSError | None = None
         size = -1
         try:
@@ -344,10 +345,13 @@ class BlockingTransport(_SocketTransport):
         return self._waits and self._real and self._receiving and not self._held
 
     def _received(self) -> None:
-        with self.lock:
+        self.lock.acquire()
+        try:
             if self._receiving:
                 self._receiving = False
                 self._let_go()
+        finally:
+            self.lock.release()
 
     def _let_go(self) -> None:
         """One that waited for the socket does so no more; the last one closes it. Lock held."""
@@ -793,10 +797,13 @@ class PolledTransport(_SocketTransport):
 
     def write_dirty(self) -> None:
         """The hook has returned: write what it sent."""
-        with self.lock:
+        self.lock.acquire()
+        try:
             self._dirty = False
             if self.ws is not None:
                 self.write(self.ws)
+        finally:
+            self.lock.release()
 
     def write(self, ws: Driven) -> None:
         """Write what the system takes. Lock held."""

@@ -20,13 +20,14 @@ cdef class Endpoint(Driven):
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cpdef send(self, payload, bint binary=*, compress=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
-    cpdef send_prepared(self, PreparedMessage message)
+    cdef send_prepared(self, PreparedMessage message)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)
     cdef _deliver_from(self, Message message)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
     cpdef Message take(self)
     cdef _deliver(self, Message message)
     @cython.locals(stream=Connection)
+    cdef bint is_over(self) except -1
     cdef bint _admitted(self, Transport transport) except -1
     cdef _policy(self, Transport transport)
 

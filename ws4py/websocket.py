@@ -263,6 +263,15 @@ class Endpoint(Driven):
         finally:
             lock.release()
 
+    @property
+    def terminated(self) -> bool:
+        """Whether both ends are through; true only after ``closed()`` has returned."""
+        return self.is_over()
+
+    def is_over(self) -> bool:
+        """``terminated``, for those who ask for every message."""
+        return self.client_terminated is True and self.server_terminated is True
+
     def _admitted(self, transport: Transport) -> bool:
         """Whether there is room for one more message, or may be made. Lock held."""
         stream = self.stream
@@ -570,11 +579,6 @@ class WebSocket(Endpoint):
     def connection(self) -> Any:
         """The socket; ``None`` when it is closed."""
         return self.sock
-
-    @property
-    def terminated(self) -> bool:
-        """Whether both ends are through; true only after ``closed()`` has returned."""
-        return self.client_terminated is True and self.server_terminated is True
 
     @property
     def close_info(self) -> CloseInfo | None:
