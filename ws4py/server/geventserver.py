@@ -14,8 +14,10 @@ from typing import Any
 
 from ws4py._extras import missing
 from ws4py.broadcasting import broadcast
+from ws4py.exc import HandshakeError
 from ws4py.greenlets import wrap_tls
 from ws4py.protocol.config import DEFAULT
+from ws4py.protocol.headers import Headers, parse_request_head
 from ws4py.server import LAST_WORDS, SHUTTING_DOWN
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.transport import cut
@@ -37,6 +39,28 @@ __all__ = [
 
 logger = logging.getLogger("ws4py.server")
 
+#: How many headers the standard library reads, which is what pywsgi has them read by.
+MAX_HEADERS = 100
+
+
+class UpgradeHeaders(Headers):
+    """The headers of a request to upgrade, as pywsgi asks for them."""
+
+    __slots__ = ()
+
+    status = ""
+    getheader = Headers.get
+
+    @property
+    def headers(self) -> list[str]:
+        """The lines."""
+        return [f"{name}: {value}\r\n" for name, value in self.items()]
+
+    @property
+    def typeheader(self) -> str | None:
+        """The type of a body."""
+        return self.get("content-type")
+
 
 class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     """Serves one connection: requests, and the websocket that the application leaves.
@@ -50,6 +74,7 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
     socket: Any
     rfile: Any
+    requestline: Any
     response_headers: Any
     code: Any
     websocket: WebSocket | None = None
@@ -65,6 +90,31 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
         ws, self.websocket = self.websocket, None
         if ws is not None:
             self.server.websockets.drive(ws)
+
+    def MessageClass(self, *args: Any) -> Any:
+        """The headers, read. Those of nearly every opening handshake without pywsgi's parser for
+        mail, which takes longer than all the rest of the handshake."""
+        headers = self._upgrade_headers()
+        return super().MessageClass(*args) if headers is None else headers
+
+    def _upgrade_headers(self) -> UpgradeHeaders | None:
+        """``None``: no request to upgrade, or one that pywsgi has to judge. Nothing is read then.
+
+        It has come as a whole, and nothing about it is doubtful.
+        """
+        came = self.rfile.peek()
+        end = came.find(b"\r\n\r\n") + 4
+        if end < 4 or came.startswith(b"\r\n"):
+            return None
+        try:
+            line = self.requestline.encode("latin-1") + b"\r\n"
+            headers = parse_request_head(line + came[:end])[3]
+        except HandshakeError:
+            return None
+        if "upgrade" not in headers or "transfer-encoding" in headers or len(headers) > MAX_HEADERS:
+            return None
+        self.rfile.read(end)
+        return UpgradeHeaders(headers.items())
 
     def get_environ(self) -> dict[str, Any]:
         """What PEP 3333 wants, and the socket."""
