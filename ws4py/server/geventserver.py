@@ -77,6 +77,7 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     requestline: Any
     response_headers: Any
     code: Any
+    connection_upgraded: bool
     websocket: WebSocket | None = None
     _failed = False
 
@@ -123,12 +124,17 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
         return environ
 
     def finalize_headers(self) -> None:
-        """The headers are about to be sent. A 101 has no length (RFC 9110 section 8.6)."""
-        super().finalize_headers()
-        if self.code == 101:
-            self.response_headers = [
-                pair for pair in self.response_headers if pair[0].lower() != b"content-length"
-            ]
+        """The headers are about to be sent. What pywsgi adds is for responses with a body.
+
+        A 101 has none, nor says how long it would be (RFC 9110 section 8.6).
+        """
+        if self.code != 101:
+            super().finalize_headers()
+            return
+        self.connection_upgraded = True
+        self.response_headers = [
+            pair for pair in self.response_headers if pair[0].lower() != b"content-length"
+        ]
 
     def handle_error(self, *exc_info: Any) -> None:
         """The application failed."""
