@@ -41,6 +41,8 @@ logger = logging.getLogger("ws4py.server")
 
 #: How many headers the standard library reads, which is what pywsgi has them read by.
 MAX_HEADERS = 100
+#: What pywsgi logs to where nobody wants a log.
+NO_LOG: Any = getattr(pywsgi, "_NoopLog", ())
 
 
 class UpgradeHeaders(Headers):
@@ -80,6 +82,8 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
     connection_upgraded: bool
     websocket: WebSocket | None = None
     _failed = False
+    #: Whether nothing came with the request to upgrade, so that nothing is left in ``rfile``.
+    _alone = False
 
     def handle(self) -> None:
         """All of the connection, on the calling greenlet."""
@@ -103,6 +107,7 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
         It has come as a whole, and nothing about it is doubtful.
         """
+        self._alone = False
         came = self.rfile.peek()
         end = came.find(b"\r\n\r\n") + 4
         if end < 4 or came.startswith(b"\r\n"):
@@ -115,6 +120,7 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
         if "upgrade" not in headers or "transfer-encoding" in headers or len(headers) > MAX_HEADERS:
             return None
         self.rfile.read(end)
+        self._alone = len(came) == end
         return UpgradeHeaders(headers.items())
 
     def get_environ(self) -> dict[str, Any]:
@@ -160,16 +166,24 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
             ws.fail("internal error")
             ws.close_connection()
             return
-        self.socket.settimeout(0)  # or else peek() might wait for more
-        try:
-            rest = self.rfile.peek()
-        except OSError:  # TLS has nothing, or the websocket will meet the same error
-            rest = b""
+        rest = b"" if self._alone else self._read_ahead()
         self.rfile.close()  # it has a buffer, and keeps the socket open
         self.socket = None  # gevent would close it at the end of the request
         if rest:
             ws.stream.receive_data(rest)
         self.websocket = ws
+
+    def _read_ahead(self) -> Any:
+        self.socket.settimeout(0)  # or else peek() might wait for more
+        try:
+            return self.rfile.peek()
+        except OSError:  # TLS has nothing, or the websocket will meet the same error
+            return b""
+
+    def log_request(self) -> None:
+        """One line for each response; it takes a while to make."""
+        if not isinstance(self.server.log, NO_LOG):
+            super().log_request()
 
 
 class GEventWebSocketPool(Pool):  # type: ignore[misc]
