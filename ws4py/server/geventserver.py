@@ -39,8 +39,8 @@ __all__ = [
 
 logger = logging.getLogger("ws4py.server")
 
-#: How many headers the standard library reads, which is what pywsgi has them read by.
-MAX_HEADERS = 100
+#: More are refused by the standard library, which is what pywsgi has them read by.
+MOST_HEADERS = 99
 #: What pywsgi logs to where nobody wants a log.
 NO_LOG: Any = getattr(pywsgi, "_NoopLog", ())
 
@@ -117,7 +117,11 @@ class WebSocketWSGIHandler(pywsgi.WSGIHandler):  # type: ignore[misc]
             headers = parse_request_head(line + came[:end])[3]
         except HandshakeError:
             return None
-        if "upgrade" not in headers or "transfer-encoding" in headers or len(headers) > MAX_HEADERS:
+        if (
+            "upgrade" not in headers
+            or "transfer-encoding" in headers
+            or len(headers) > MOST_HEADERS
+        ):
             return None
         self.rfile.read(end)
         self._alone = len(came) == end
