@@ -99,6 +99,7 @@ SHARED = {
     "ws4py.server.reactorserver",
     "ws4py.server.wsgihosts",
     "ws4py.server.farewell",
+    "ws4py.server.geventheads",
     "ws4py.server.wsgiutils",
 }
 SECOND_NAMES = {"ws4py.server.tulipserver"}

@@ -52,8 +52,12 @@ ENVIRON_KEYS = {
     )
 }
 _HEADER_NAMES = {key: name for name, key in ENVIRON_KEYS.items()}
+#: Headers that go by their own names.
+_OF_BODIES = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+#: A path that is the same quoted.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]+").fullmatch
 _TARGET = re.compile(r"(?:(?:http|ws)s?://([^/?]+))?(/[^?]*)?(?:\?.*)?", re.IGNORECASE).fullmatch
 
 
@@ -138,19 +142,19 @@ class Request:
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Request:
         """A request that a WSGI server has read (PEP 3333)."""
-        pairs = []
-        for key, value in environ.items():
-            if key.startswith("HTTP_"):
-                name = _HEADER_NAMES.get(key) or key[5:].replace("_", "-").title()
-                pairs.append((name, value))
-            elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-                pairs.append((key.replace("_", "-").title(), value))
+        pairs = [
+            (_HEADER_NAMES.get(key) or key.removeprefix("HTTP_").replace("_", "-").title(), value)
+            for key, value in environ.items()
+            if key[:5] == "HTTP_" or (key[:8] == "CONTENT_" and key in _OF_BODIES and value)
+        ]
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if not _PLAIN(path):
+            path = quote(path or "/", safe=PATH_SAFE, encoding="latin-1")
         query = environ.get("QUERY_STRING")
         address = environ.get("REMOTE_ADDR")
         return cls(
             environ["REQUEST_METHOD"],
-            quote(path or "/", safe=PATH_SAFE, encoding="latin-1") + (f"?{query}" if query else ""),
+            f"{path}?{query}" if query else path,
             environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
             Headers(pairs),
             secure=environ.get("wsgi.url_scheme") in ("https", "wss"),

@@ -9,12 +9,12 @@ server it runs under.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from ws4py.manager import WebSocketManager
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
+from ws4py.protocol.http import REASONS
 from ws4py.server.caretaker import Caretaker, process_caretaker, shut_down_soon
 from ws4py.server.wsgihosts import HANDOVER, STAY, Grip, Mode, find_host, on_stop
 from ws4py.websocket import WebSocket
@@ -186,5 +186,5 @@ def respond(
         headers = [pair for pair in headers if pair[0].lower() not in HOP_BY_HOP]
     if status != 101:
         headers.append(("Content-Length", str(len(response.body))))
-    start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+    start_response(f"{status} {REASONS[status]}", headers)
     return [body] if body else []
