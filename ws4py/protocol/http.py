@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ws4py.protocol.headers import Headers, format_head, has_token
+from ws4py.protocol.headers import COMMON, Headers, format_head, has_token
 
 if TYPE_CHECKING:
     from time import struct_time
@@ -43,14 +43,7 @@ def environ_key(name: str) -> str:
 
 
 #: That of the names which nearly every opening handshake has, and the way back.
-ENVIRON_KEYS = {
-    name: environ_key(name)
-    for name in (
-        *("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Pragma", "Cache-Control"),
-        *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
-        *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
-    )
-}
+ENVIRON_KEYS = {name: environ_key(name) for name in COMMON}
 _HEADER_NAMES = {key: name for name, key in ENVIRON_KEYS.items()}
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
