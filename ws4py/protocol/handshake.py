@@ -36,7 +36,7 @@ from ws4py.protocol.headers import (
     parse_response_head,
     parse_tokens,
 )
-from ws4py.protocol.http import REASONS, Request, Response
+from ws4py.protocol.http import REASONS, SWITCHING, Request, Response
 from ws4py.protocol.uri import Uri
 
 if TYPE_CHECKING:
@@ -144,8 +144,9 @@ class ServerHandshake:
         ``HandshakeError`` to refuse with its status, headers and body; other exceptions are logged
         and answered with 500.
         """
-        _refuse_text("origins", origins)
-        _refuse_text("protocols", protocols)
+        if isinstance(origins, str) or isinstance(protocols, str):
+            _refuse_text("origins", origins)
+            _refuse_text("protocols", protocols)
         self._config = config
         self._protocols = protocols
         self._select = select_subprotocol
@@ -286,13 +287,7 @@ class ServerHandshake:
         key = _check_websocket(request, fields, self._versions)
         if self._origins is not None:
             self._check_origin(request, fields, self._origins)
-        headers = Headers(
-            [
-                ("Upgrade", "websocket"),
-                ("Connection", "Upgrade"),
-                ("Sec-WebSocket-Accept", accept_key(key)),
-            ]
-        )
+        headers = Headers([*SWITCHING, ("Sec-WebSocket-Accept", accept_key(key))])
         self._choose_subprotocol(request, fields)
         if self.subprotocol is not None:
             headers.add("Sec-WebSocket-Protocol", self.subprotocol)
@@ -375,9 +370,11 @@ def _check_http(request: Request, fields: Fields) -> None:
     hosts = fields.get("host", ())
     if len(hosts) != 1:
         raise HandshakeError(f"there is {'more than one' if hosts else 'no'} Host header", 400)
-    if not request.path:
-        raise HandshakeError(f"the target {excerpt(request.target)} is no path", 400)
-    host = request.host
+    host = hosts[0]
+    if not request.target.startswith("/"):  # RFC 9112 section 3.2.2: it has a host of its own
+        if not request.path:
+            raise HandshakeError(f"the target {excerpt(request.target)} is no path", 400)
+        host = request.host
     if not _HOST(host) or (host is not hosts[0] and not _HOST(hosts[0])):
         raise HandshakeError(f"{excerpt(host)} is no host", 400)
 

@@ -180,18 +180,23 @@ class HeadReader:
         end = text.find(b"\r\n\r\n", max(0, seen - 3))
         if end >= 0:
             end += 4
-            self._check(text, end, end)
-            self.head = bytes(text[:end])
-            self.rest = bytes(text[end:])
+            self._check(text, end, end, 1)
+            if end < len(text):
+                self.rest = bytes(text[end:])
+                text = text[:end]
+            self.head = text if type(text) is bytes else bytes(text)
             self.complete = True
             self._buffer = None
         else:
-            self._check(text, text.rfind(b"\n", seen) + 1, len(text))
+            self._check(text, text.rfind(b"\n", seen) + 1, len(text), 0)
             if self._buffer is None:
                 self._buffer = bytearray(text)
 
-    def _check(self, text: bytes | bytearray, stop: int, size: int) -> None:
-        """The lines up to ``stop``, which are whole, and the size of the head up to now."""
+    def _check(self, text: bytes | bytearray, stop: int, size: int, blank: int) -> None:
+        """The lines up to ``stop``, which are whole, and the size of the head up to now.
+
+        ``blank``: how many of these lines are the one that ends the head.
+        """
         if stop > self._scanned:
             lines = text.count(b"\n", self._scanned, stop)
             if lines != text.count(b"\r\n", self._scanned, stop):
@@ -199,8 +204,7 @@ class HeadReader:
                 raise HandshakeError("a line ends with LF alone instead of CR LF", 400)
             self._scanned = stop
             self._lines += lines
-            ends = 1 if text.endswith(b"\r\n\r\n", 0, stop) else 0
-            if self._lines - 1 - ends > self._max_headers:
+            if self._lines - 1 - blank > self._max_headers:
                 raise HandshakeError(f"there are more than {self._max_headers} header lines", 431)
         if size > self._max_size:
             what, status = ("head", 431) if self._lines else ("first line", 414)
@@ -245,17 +249,29 @@ def _parse_fields(head: bytes, lines: list[str]) -> Headers:
     pairs = []
     by_name: dict[str, list[str]] = {}
     for line in lines[1:-2]:
-        name, colon, value = line.partition(":")
-        lower = _KNOWN.get(name) or (name.lower() if _IS_TOKEN(name) else "")
-        if not lower or not colon:
+        lower, pair = _USUAL.get(line) or _field(line)
+        if not lower:
             raise HandshakeError(_what_is_wrong(lines[1:-2]), 400)
-        value = value.strip(" \t")
-        pairs.append((name, value))
+        pairs.append(pair)
         if lower in by_name:
-            by_name[lower].append(value)
+            by_name[lower].append(pair[1])
         else:
-            by_name[lower] = [value]
+            by_name[lower] = [pair[1]]
     return Headers(pairs, by_name)
+
+
+def _field(line: str) -> tuple[str, tuple[str, str]]:
+    """The name in lower case, ``""`` if this is no header; then name and value."""
+    name, colon, value = line.partition(":")
+    lower = _KNOWN.get(name) or (name.lower() if _IS_TOKEN(name) else "")
+    return lower if colon else "", (name, value.strip(" \t"))
+
+
+#: Lines that nearly every opening handshake has, read once.
+_USUAL = {
+    line: _field(line)
+    for line in ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+}
 
 
 def _what_is_wrong(lines: list[str]) -> str:
