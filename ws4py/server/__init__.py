@@ -13,6 +13,7 @@ import os
 import socket
 import ssl as ssl_module
 import stat
+import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -42,6 +43,10 @@ FAREWELL = 5.0
 #: Seconds that the end of a server may take longer than the connections' own closing: for their
 #: ``closed()`` hooks.
 LAST_WORDS = 1.0
+
+
+#: Whether an accepted socket has the options of the listening one: Linux copies them all.
+ACCEPTED_INHERITS = sys.platform == "linux"
 
 
 class Upgrader:
@@ -237,6 +242,8 @@ class BaseServer(Upgrader):
             self.listeners = [listen_unix(unix_path, backlog)]
         else:
             self.listeners = listen_tcp(host, port, backlog, reuse_port)
+        for listener in self.listeners:
+            _send_at_once(listener)
         self.addresses = [short_address(listener.getsockname()) for listener in self.listeners]
 
     @property
@@ -260,8 +267,8 @@ class BaseServer(Upgrader):
 
         Raises ``OSError`` or ``ValueError`` for a socket that is broken already.
         """
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not ACCEPTED_INHERITS:
+            _send_at_once(sock)
         if self.ssl is None:
             return sock
         return self.ssl.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -351,6 +358,12 @@ def listen_unix(path: str, backlog: int) -> socket.socket:
         listener.close()
         raise _cannot_listen(exc, path) from exc
     return listener
+
+
+def _send_at_once(sock: socket.socket) -> None:
+    """What is written leaves without waiting for more, or for the peer (Nagle's algorithm)."""
+    if sock.family != getattr(socket, "AF_UNIX", None):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _remove_stale(path: str) -> None:
