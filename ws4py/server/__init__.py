@@ -15,13 +15,14 @@ import ssl as ssl_module
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
 from ws4py.protocol.http import ENVIRON_KEYS, environ_key
-from ws4py.websocket import WebSocket, short_address
+from ws4py.websocket import Environ, WebSocket, short_address
 
 __all__ = ["SHUTTING_DOWN", "BaseServer", "Upgrader"]
 
@@ -154,7 +155,7 @@ class Upgrader:
         request = handshake.request
         assert request is not None
         local = short_address(sock.getsockname())
-        environ = request_environ(request, local, peer, request.secure)
+        environ = partial(request_environ, request, local, peer, request.secure)
         ws = self.make(sock, handshake, environ, local, peer)
         if handshake.rest:
             ws.stream.receive_data(handshake.rest)
@@ -164,9 +165,11 @@ class Upgrader:
         return ws
 
     def make(
-        self, sock: Any, handshake: ServerHandshake, environ: dict[str, Any], local: Any, peer: Any
+        self, sock: Any, handshake: ServerHandshake, environ: Environ, local: Any, peer: Any
     ) -> WebSocket:
         """The same for a socket, perhaps ``None``, of which somebody else takes care."""
+        if callable(environ) and not _makes_environ(self.handler):
+            environ = environ()
         ws = self.handler(
             sock,
             protocols=[handshake.subprotocol] if handshake.subprotocol else [],
@@ -272,6 +275,15 @@ class BaseServer(Upgrader):
         if self.ssl is None:
             return sock
         return self.ssl.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+
+def _makes_environ(handler: Any) -> bool:
+    """Whether what makes the environ will do: nobody but ``WebSocket`` itself gets to see it."""
+    return (
+        isinstance(handler, type)
+        and handler.__init__ is WebSocket.__init__  # type: ignore[misc]
+        and handler.environ is WebSocket.environ  # type: ignore[attr-defined]
+    )
 
 
 def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> dict[str, Any]:
