@@ -53,8 +53,9 @@ COMMON = (
     *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
     *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
 )
-#: ... and in lower case, by either: these need not be looked at each time.
-_KNOWN = {spelled: name.lower() for name in COMMON for spelled in (name, name.lower())}
+#: ... and in lower case. By each spelling the latter and this very text of the former: these
+#: names need not be looked at each time, nor kept once for each connection.
+_KNOWN = {spelled: (name.lower(), spelled) for name in COMMON for spelled in (name, name.lower())}
 #: How the lines of a whole head end.
 _BLANK = ["", ""]
 #: Those of our answers.
@@ -106,6 +107,10 @@ class Headers:
     def get_all(self, name: str) -> list[str]:
         """Every value of ``name``, one for each line, in order."""
         return list(self.by_name.get(name.lower(), ()))
+
+    def slim(self) -> None:
+        """Give up ``by_name``, half of the memory, until it is wanted again."""
+        self._by_name = None
 
     def items(self) -> list[tuple[str, str]]:
         """All fields, names as they were written."""
@@ -263,7 +268,11 @@ def _parse_fields(head: bytes, lines: list[str]) -> Headers:
 def _field(line: str) -> tuple[str, tuple[str, str]]:
     """The name in lower case, ``""`` if this is no header; then name and value."""
     name, colon, value = line.partition(":")
-    lower = _KNOWN.get(name) or (name.lower() if _IS_TOKEN(name) else "")
+    known = _KNOWN.get(name)
+    if known is not None:
+        lower, name = known
+    else:
+        lower = name.lower() if _IS_TOKEN(name) else ""
     return lower if colon else "", (name, value.strip(" \t"))
 
 

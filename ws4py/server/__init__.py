@@ -155,6 +155,7 @@ class Upgrader:
         request = handshake.request
         assert request is not None
         local = short_address(sock.getsockname())
+        request.headers.slim()  # for as long as the connection, as nobody may ask for the environ
         environ = partial(request_environ, request, local, peer, request.secure)
         ws = self.make(sock, handshake, environ, local, peer)
         if handshake.rest:
