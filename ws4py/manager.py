@@ -45,6 +45,7 @@ class WebSocketManager:
         self._websockets: dict[int, WebSocket] = {}  # by identity: descriptors are reused
         self._poller = poller
         self._empty = threading.Condition()
+        self._awaited = 0  # how many wait for that
         #: Called on the manager's thread after a websocket has gone. For servers.
         self.on_forget: Callable[[], object] | None = None
         self._reactor = reactor
@@ -60,6 +61,8 @@ class WebSocketManager:
     @property
     def reactor(self) -> SocketReactor:
         """The loop that does the work; made when it is first needed."""
+        if (reactor := self._reactor) is not None:
+            return reactor
         with self.lock:
             if self._reactor is None:
                 self._reactor = SocketReactor(self._poller)
@@ -239,7 +242,7 @@ class WebSocketManager:
     def _forget(self, ws: Any) -> None:
         """The last word about a websocket, on the manager's thread."""
         self._websockets.pop(id(ws), None)
-        if not self._websockets:
+        if self._awaited and not self._websockets:
             with self._empty:
                 self._empty.notify_all()
         ws._released()
@@ -294,11 +297,15 @@ class WebSocketManager:
             return True
         end = None if timeout is None else time.monotonic() + timeout
         with self._empty:
-            while self._websockets:
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                self._empty.wait(left)
+            self._awaited += 1  # before looking: whoever empties it looks at this afterwards
+            try:
+                while self._websockets:
+                    left = None if end is None else end - time.monotonic()
+                    if left is not None and left <= 0:
+                        return False
+                    self._empty.wait(left)
+            finally:
+                self._awaited -= 1
         return True
 
     def broadcast(self, message: Payload | Message, binary: bool = False) -> None:

@@ -3,7 +3,7 @@ cimport cython
 
 from ws4py.protocol.wire cimport encode_frame
 
-cdef int OPCODE_TEXT, OPCODE_BINARY
+cdef int OPCODE_TEXT, OPCODE_BINARY, OPCODE_CLOSE
 
 # Messages are made and dropped all the time: some are kept to be used again. None of them can
 # be part of a cycle, as they hold nothing but bytes and text.
@@ -35,5 +35,7 @@ cdef class PongControlMessage(Message):
 
 @cython.locals(message=TextMessage)
 cpdef TextMessage received_text(bytes data, str text)
+@cython.locals(message=CloseControlMessage)
+cpdef CloseControlMessage received_close(object code, str reason, bytes data)
 @cython.locals(message=BinaryMessage)
 cpdef BinaryMessage received_binary(bytes data)

@@ -185,6 +185,19 @@ def received_text(data: bytes, text: str | None) -> TextMessage:
     return message
 
 
+def received_close(code: int | None, reason: str, data: bytes) -> CloseControlMessage:
+    """A ``CloseControlMessage`` of a payload that is checked already, and what stands in it."""
+    message = CloseControlMessage.__new__(CloseControlMessage)
+    message.opcode = OPCODE_CLOSE
+    message.encoding = "utf-8"
+    message.completed = False
+    message._data = data
+    message._text = None
+    message.code = code
+    message.reason = reason
+    return message
+
+
 def received_binary(data: bytes) -> BinaryMessage:
     """A ``BinaryMessage`` of received bytes."""
     message = BinaryMessage.__new__(BinaryMessage)

@@ -8,7 +8,6 @@ that have a thread of their own. It must never know WebSocket, frames or what a 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import itertools
 import logging
 import os
@@ -18,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 from ws4py.clock import read_clock
@@ -182,16 +182,22 @@ class EPollPoller(_BasePoller):
         """The descriptor of the epoll itself."""
         return self._epoll.fileno()
 
+    # With ``try``, as each connection comes here twice: ``suppress()`` costs more than the call.
+
     def register(self, fd: int, events: int = READ) -> None:
-        with contextlib.suppress(FileExistsError):
+        try:
             self._epoll.register(fd, events)
+        except FileExistsError:
+            pass
 
     def modify(self, fd: int, events: int) -> None:
         self._epoll.modify(fd, events)
 
     def unregister(self, fd: int) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             self._epoll.unregister(fd)
+        except (OSError, ValueError):
+            pass
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         return self._epoll.poll(timeout)
@@ -429,12 +435,16 @@ class Reactor:
 
     def set_alarm(self, channel: Channel, when: float) -> None:
         """Call ``channel.ring()`` at ``when`` (of ``clock``), instead of what was set before."""
-        with self._alarm_lock:
+        lock = self._alarm_lock
+        lock.acquire()
+        try:
             self._forget_alarm(channel)
             channel.alarm_at = when
             channel.alarm = [when, next(self._sequence), channel]
-            heapq.heappush(self._alarms, channel.alarm)
+            heappush(self._alarms, channel.alarm)
             first = self._alarms[0] is channel.alarm
+        finally:
+            lock.release()
         if first:
             self._sooner(when)
 
@@ -445,8 +455,14 @@ class Reactor:
 
     def cancel_alarm(self, channel: Channel) -> None:
         """No alarm for this channel any more."""
-        with self._alarm_lock:
+        if channel.alarm is None:
+            return
+        lock = self._alarm_lock
+        lock.acquire()
+        try:
             self._forget_alarm(channel)
+        finally:
+            lock.release()
 
     def _forget_alarm(self, channel: Channel) -> None:
         """Make its alarm void; when most are, build a new heap without them."""
@@ -457,7 +473,7 @@ class Reactor:
         self._stale += 1
         if self._stale > 64 and self._stale * 2 > len(self._alarms):
             self._alarms = [alarm for alarm in self._alarms if alarm[2] is not None]
-            heapq.heapify(self._alarms)
+            heapify(self._alarms)
             self._stale = 0
 
     def stop(self) -> None:
@@ -552,7 +568,7 @@ class Reactor:
     def _due(self, now: float) -> Channel | None:
         with self._alarm_lock:
             while self._alarms and self._alarms[0][0] <= now:
-                channel: Channel | None = heapq.heappop(self._alarms)[2]
+                channel: Channel | None = heappop(self._alarms)[2]
                 if channel is not None:
                     channel.alarm = channel.alarm_at = None
                     return channel

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ws4py.exc import ConnectionClosed
@@ -33,6 +33,9 @@ logger = logging.getLogger("ws4py")
 
 #: What ws4py 0.6 wanted its first read to be; kept for programs that look at it.
 DEFAULT_READING_SIZE = 2
+
+#: What describes a request, or what makes that when it is first asked for.
+Environ = dict[str, Any] | Callable[[], dict[str, Any]]
 
 Payload = str | bytes | bytearray | memoryview
 
@@ -354,8 +357,9 @@ class WebSocket(Endpoint):
 
     ``sock`` is a connected socket whose opening handshake is done, or anything with ``recv``
     and ``sendall``; ``protocols`` and ``extensions`` are what the handshake agreed on;
-    ``environ`` describes the request (WSGI names). ``heartbeat_freq``: seconds of silence after
-    which the peer is pinged, instead of ``Config.ping_interval``.
+    ``environ`` describes the request (WSGI names), or is a function that will when it is asked
+    for. ``heartbeat_freq``: seconds of silence after which the peer is pinged, instead of
+    ``Config.ping_interval``.
 
     ``send``, ``ping`` and ``close`` work from any thread. Hooks run one at a time, on the thread
     that drives the connection: the one in ``run()``, the manager's, the loop's.
@@ -364,6 +368,10 @@ class WebSocket(Endpoint):
     #: Policy for websockets of this class that nobody gives another.
     config: Config | None = None
     reading_buffer_size = DEFAULT_READING_SIZE
+
+    _environ: Environ | None
+    #: Set in an instance that was driven without anybody having set a transport.
+    _blocking: BlockingTransport | None = None
 
     # For broadcasts: whether ``send()`` is ours, and whether it takes bytes for binary.
     _sends_plainly = True
@@ -384,14 +392,15 @@ class WebSocket(Endpoint):
         sock: Any,
         protocols: list[Any] | None = None,
         extensions: list[Any] | None = None,
-        environ: dict[str, Any] | None = None,
+        environ: Environ | None = None,
         heartbeat_freq: float | None = None,
     ) -> None:
         # All of it, because calling __init__ again is how programs reconnect.
         self.stream = Stream(always_mask=self._client, expect_masking=not self._client)
         self._transport = None
         self.write_through = False
-        self.__dict__.pop("_blocking", None)
+        if self._blocking is not None:
+            del self._blocking
         self._local_address: Any = None
         self._peer_address: Any = None
         self._opened = False
@@ -579,6 +588,18 @@ class WebSocket(Endpoint):
     def connection(self) -> Any:
         """The socket; ``None`` when it is closed."""
         return self.sock
+
+    @property
+    def environ(self) -> dict[str, Any] | None:
+        """The request in the words of WSGI, if a server knows it; ``None`` after the end."""
+        environ = self._environ
+        if callable(environ):  # most programs never look at it
+            environ = self._environ = environ()
+        return environ
+
+    @environ.setter
+    def environ(self, environ: Environ | None) -> None:
+        self._environ = environ
 
     @property
     def close_info(self) -> CloseInfo | None:

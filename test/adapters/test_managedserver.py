@@ -91,6 +91,57 @@ def test_what_is_accepted_does_not_wait() -> None:
                 assert not os.get_inheritable(sock.fileno())
 
 
+def test_what_is_written_does_not_wait_for_more() -> None:
+    with (
+        WebSocketServer(EchoWebSocket) as server,
+        RawClient.connect(server.port) as peer,
+    ):
+        peer.handshake()
+        wait_for(lambda: len(server) == 1)
+        (ws,) = server
+        assert ws.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+class Looks(WebSocket):
+    """Looks at the environ where it is made."""
+
+    def __init__(self, sock: Any, *args: Any, environ: Any = None, **options: Any) -> None:
+        super().__init__(sock, *args, environ=environ, **options)
+        assert type(environ) is dict
+        environ["seen"] = environ["PATH_INFO"]
+
+
+class Own(WebSocket):
+    """Keeps it in a way of its own."""
+
+    environ = None
+
+
+def by_function(sock: Any, protocols: Any, extensions: Any, environ: Any) -> WebSocket:
+    environ["seen"] = environ["PATH_INFO"]
+    return WebSocket(sock, protocols, extensions, environ)
+
+
+@pytest.mark.parametrize("handler", [WebSocket, EchoWebSocket, Looks, Own, by_function])
+def test_the_environ_is_a_dict_and_always_the_same(handler: Any) -> None:
+    with (
+        WebSocketServer(handler) as server,
+        RawClient.connect(server.port) as peer,
+    ):
+        peer.handshake("/room?x=1")
+        wait_for(lambda: len(server) == 1)
+        (ws,) = server
+        environ = ws.environ
+        assert type(environ) is dict
+        assert environ["PATH_INFO"] == environ.get("seen", "/room")
+        assert environ["HTTP_UPGRADE"] == "websocket"
+        environ["mine"] = 1
+        assert ws.environ is environ
+        peer.close_frame()
+        wait_for(lambda: not len(server))
+        assert ws.environ is None
+
+
 def test_running_out_of_descriptors_pauses_accepting_and_recovers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -19,7 +19,7 @@ from ws4py.protocol.handshake import (
     ServerHandshake,
     same_origin,
 )
-from ws4py.protocol.headers import Headers, parse_response_head
+from ws4py.protocol.headers import Headers, format_head, parse_response_head
 from ws4py.protocol.uri import parse_uri
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -752,6 +752,36 @@ def test_a_status_that_nobody_knows():
 def test_nothing_can_be_slipped_into_an_answer():
     with pytest.raises(ValueError, match="control character"):
         Response(200, Headers([("A", "b\r\nC: d")])).serialize()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"),
+        ("Sec-WebSocket-Accept", "a\r\nB: c"),
+        ("Sec-WebSocket-Accept", "\u20ac"),
+        ("Sec-WebSocket-Accept", ""),
+        ("No name", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ("X", "y"),
+    ],
+)
+def test_a_101_is_written_as_any_other_head(last):
+    headers = Headers([("Upgrade", "websocket"), ("Connection", "Upgrade"), last])
+    try:
+        expected = format_head("HTTP/1.1 101 Switching Protocols", headers.items())
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            Response(101, headers).serialize()
+    else:
+        assert Response(101, headers).serialize() == expected
+
+
+def test_a_101_may_be_added_to():
+    response = ask().response
+    before = response.serialize()
+    response.headers.add("Set-Cookie", "a=b")
+    assert response.serialize() == before[:-2] + b"Set-Cookie: a=b\r\n\r\n"
 
 
 # -- Request ---------------------------------------------------------------------------------

@@ -57,6 +57,15 @@ def test_what_get_all_and_items_give_is_a_copy():
     assert len(headers) == 1
 
 
+def test_headers_are_the_same_after_giving_up_what_makes_looking_up_quick():
+    headers = parse_request_head(b"GET / HTTP/1.1\r\nA: b\r\na: c\r\n\r\n")[3]
+    before = headers.by_name
+    headers.slim()
+    headers.add("D", "e")
+    assert headers.by_name == {**before, "d": ["e"]}
+    assert headers.get_all("A") == ["b", "c"]
+
+
 def test_headers_compare_by_content():
     assert Headers([("a", "1")]) == Headers([("a", "1")])
     assert Headers([("a", "1")]) != Headers([("a", "2")])

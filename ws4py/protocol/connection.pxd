@@ -9,6 +9,7 @@ from ws4py.messaging cimport (
     PongControlMessage,
     TextMessage,
     received_binary,
+    received_close,
     received_text,
 )
 from ws4py.clock cimport read_clock

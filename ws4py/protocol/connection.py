@@ -38,6 +38,7 @@ from ws4py.messaging import (
     PingControlMessage,
     PongControlMessage,
     received_binary,
+    received_close,
     received_text,
 )
 from ws4py.protocol.config import DEFAULT, Config
@@ -489,7 +490,7 @@ class Connection:
             self._both_closed()
         else:
             self._set_close_deadline()
-        return CloseControlMessage(None if code == NO_STATUS else code, reason)
+        return received_close(None if code == NO_STATUS else code, reason, payload)
 
     def _both_closed(self) -> None:
         """The closing handshake is done."""

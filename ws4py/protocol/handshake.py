@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from ws4py.protocol.headers import (
     parse_response_head,
     parse_tokens,
 )
-from ws4py.protocol.http import REASONS, Request, Response
+from ws4py.protocol.http import REASONS, SWITCHING, Request, Response
 from ws4py.protocol.uri import Uri
 
 if TYPE_CHECKING:
@@ -65,8 +65,12 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]
 # 22 digits of base64 hold 16 bytes and four spare bits, which decoders ignore.
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,19}").fullmatch
+#: The content length of a request without a body.
+_EMPTY = ["0"]
 _TLS_RECORDS = (0x15, 0x16)  # alert, handshake
 
+#: The values of each header of a request, by its name in lower case.
+Fields = Mapping[str, list[str]]
 Origins = Sequence["str | re.Pattern[str] | None"]
 OriginCheck = Callable[["str | None", "Request"], bool]
 
@@ -140,8 +144,9 @@ class ServerHandshake:
         ``HandshakeError`` to refuse with its status, headers and body; other exceptions are logged
         and answered with 500.
         """
-        _refuse_text("origins", origins)
-        _refuse_text("protocols", protocols)
+        if isinstance(origins, str) or isinstance(protocols, str):
+            _refuse_text("origins", origins)
+            _refuse_text("protocols", protocols)
         self._config = config
         self._protocols = protocols
         self._select = select_subprotocol
@@ -277,21 +282,17 @@ class ServerHandshake:
 
     def _accept(self, request: Request) -> Response:
         """The 101 (RFC 6455 section 4.2.2); raises ``HandshakeError`` for a refusal."""
-        _check_http(request)
-        key = _check_websocket(request, self._versions)
+        fields = request.headers.by_name
+        _check_http(request, fields)
+        key = _check_websocket(request, fields, self._versions)
         if self._origins is not None:
-            self._check_origin(request, self._origins)
-        headers = Headers(
-            [
-                ("Upgrade", "websocket"),
-                ("Connection", "Upgrade"),
-                ("Sec-WebSocket-Accept", accept_key(key)),
-            ]
-        )
-        self._choose_subprotocol(request)
+            self._check_origin(request, fields, self._origins)
+        headers = Headers([*SWITCHING, ("Sec-WebSocket-Accept", accept_key(key))])
+        self._choose_subprotocol(request, fields)
         if self.subprotocol is not None:
             headers.add("Sec-WebSocket-Protocol", self.subprotocol)
-        self._choose_extensions(request)
+        if "sec-websocket-extensions" in fields:
+            self._choose_extensions(fields["sec-websocket-extensions"])
         if self.extensions:
             headers.add("Sec-WebSocket-Extensions", ", ".join(self.extensions))
         if self._extra_headers:
@@ -300,10 +301,12 @@ class ServerHandshake:
             format_head("", headers.items())
         return Response(101, headers)
 
-    def _check_origin(self, request: Request, origins: Origins | OriginCheck) -> None:
-        values = request.headers.lines("origin")
-        if request.headers.lines("sec-websocket-version") == ["8"]:
-            values = [*values, *request.headers.lines("sec-websocket-origin")]
+    def _check_origin(
+        self, request: Request, fields: Fields, origins: Origins | OriginCheck
+    ) -> None:
+        values = fields.get("origin", [])
+        if fields["sec-websocket-version"] == ["8"]:
+            values = [*values, *fields.get("sec-websocket-origin", ())]
         if len(values) > 1:
             raise HandshakeError("there is more than one Origin", 400)
         origin = values[0] if values else None
@@ -315,9 +318,11 @@ class ServerHandshake:
             who = "no Origin" if origin is None else f"Origin {excerpt(origin)}"
             raise HandshakeError(f"{who} is not allowed here{_allowed(origins, request)}", 403)
 
-    def _choose_subprotocol(self, request: Request) -> None:
+    def _choose_subprotocol(self, request: Request, fields: Fields) -> None:
         """RFC 6455 section 4.2.2, step 5.5: one that the client offered, or none."""
-        offered = parse_tokens(request.headers.lines("sec-websocket-protocol"))
+        if "sec-websocket-protocol" not in fields and self._select is None:
+            return
+        offered = parse_tokens(fields.get("sec-websocket-protocol", ()))
         if self._select is None:
             self.subprotocol = next((name for name in offered if name in self._protocols), None)
             return
@@ -326,9 +331,9 @@ class ServerHandshake:
             raise ValueError(f"select_subprotocol chose {chosen!r}, but offered was {offered!r}")
         self.subprotocol = chosen
 
-    def _choose_extensions(self, request: Request) -> None:
+    def _choose_extensions(self, offers: list[str]) -> None:
         """RFC 6455 section 9.1."""
-        extensions = parse_extensions(request.headers.lines("sec-websocket-extensions"))
+        extensions = parse_extensions(offers)
         if extensions and self._config.compression is not None:
             agreed = accept_offers(extensions, self._config.compression)
             if agreed is not None:
@@ -348,46 +353,45 @@ def _check_first_byte(first: int) -> None:
         raise HandshakeError("this is not HTTP", 400)
 
 
-def _check_http(request: Request) -> None:
+def _check_http(request: Request, fields: Fields) -> None:
     """What any request has to fulfil (RFC 9110, RFC 9112)."""
-    headers = request.headers
     if request.method != "GET":
         text = f"the method {excerpt(request.method)} is not used here, only GET"
         raise HandshakeError(text, 405, [("Allow", "GET")])
-    lengths = headers.lines("content-length")
-    if "transfer-encoding" in headers or (lengths and lengths != ["0"]):
+    if "transfer-encoding" in fields or fields.get("content-length", _EMPTY) != _EMPTY:
         # Who takes the body for frames, or frames for a body, lets requests be smuggled.
         raise HandshakeError("a request to upgrade has no body", 400)
-    if not _MODERN(request.version):
+    if request.version != "HTTP/1.1" and not _MODERN(request.version):
         raise HandshakeError(
             f"WebSocket needs HTTP/1.1, and this request is {excerpt(request.version)}; a proxy in"
             " between may have to be told (nginx: proxy_http_version 1.1)",
             426,
         )
-    hosts = headers.lines("host")
+    hosts = fields.get("host", ())
     if len(hosts) != 1:
         raise HandshakeError(f"there is {'more than one' if hosts else 'no'} Host header", 400)
-    if not request.path:
-        raise HandshakeError(f"the target {excerpt(request.target)} is no path", 400)
-    host = request.host
+    host = hosts[0]
+    if not request.target.startswith("/"):  # RFC 9112 section 3.2.2: it has a host of its own
+        if not request.path:
+            raise HandshakeError(f"the target {excerpt(request.target)} is no path", 400)
+        host = request.host
     if not _HOST(host) or (host is not hosts[0] and not _HOST(hosts[0])):
         raise HandshakeError(f"{excerpt(host)} is no host", 400)
 
 
-def _check_websocket(request: Request, spoken: Sequence[str]) -> str:
+def _check_websocket(request: Request, fields: Fields, spoken: Sequence[str]) -> str:
     """RFC 6455 section 4.2.1; returns the key."""
-    headers = request.headers
-    if not has_token(headers.lines("upgrade"), "websocket"):
+    if not has_token(fields.get("upgrade", ()), "websocket"):
         scheme = "wss" if request.secure else "ws"
         url = f"{scheme}://{request.host}{request.path}"
         raise HandshakeError(f"this is a WebSocket server; connect to {url} with WebSocket", 426)
-    if not has_token(headers.lines("connection"), "upgrade"):
+    if not has_token(fields.get("connection", ()), "upgrade"):
         raise HandshakeError(
             "the Connection header does not say 'Upgrade'; a proxy in between may have dropped it"
             ' (nginx: proxy_set_header Connection "upgrade")',
             400,
         )
-    versions = headers.lines("sec-websocket-version")
+    versions = fields.get("sec-websocket-version", ())
     if len(versions) > 1:
         raise HandshakeError("there is more than one Sec-WebSocket-Version", 400)
     if not versions or versions[0] not in spoken:
@@ -397,7 +401,7 @@ def _check_websocket(request: Request, spoken: Sequence[str]) -> str:
             426,
             [("Sec-WebSocket-Version", known)],
         )
-    keys = headers.lines("sec-websocket-key")
+    keys = fields.get("sec-websocket-key", ())
     if len(keys) != 1 or not _KEY(keys[0]):
         raise HandshakeError("there has to be one Sec-WebSocket-Key, 16 bytes in base64", 400)
     return keys[0]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import sha1
 
 from ws4py.exc import HandshakeError
@@ -42,11 +42,23 @@ _TEXT = r"[^\x00-\x08\n-\x1f\x7f]"
 # Every expression here consumes what it has read or fails at once: no input makes it go back.
 _REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!\"$-~]+) HTTP/([0-9])\.([0-9])")
 _STATUS_LINE = re.compile(rf"HTTP/([0-9])\.([0-9]) ([1-9][0-9][0-9])(?: ({_TEXT}*))?")
-_FIELDS = re.compile(rf"^({_TOKEN}):({_TEXT}*)\r\n", re.MULTILINE)
 _FIELD = re.compile(rf"{_TOKEN}:{_TEXT}*")
 _CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 _IS_TOKEN = re.compile(_TOKEN).fullmatch
-#: Names that need not be looked at each time.
+#: The same characters among bytes.
+_CONTROLS = bytes([*range(9), *range(10, 32), 127])
+#: Names that nearly every opening handshake has, as programs spell them ...
+COMMON = (
+    *("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Pragma", "Cache-Control"),
+    *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
+    *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
+)
+#: ... and in lower case. By each spelling the latter and this very text of the former: these
+#: names need not be looked at each time, nor kept once for each connection.
+_KNOWN = {spelled: (name.lower(), spelled) for name in COMMON for spelled in (name, name.lower())}
+#: How the lines of a whole head end.
+_BLANK = ["", ""]
+#: Those of our answers.
 _OURS = frozenset(("Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"))
 _EXTENSION = re.compile(rf"[ \t,]*(?:({_TOKEN})[ \t]*|\Z)")
 _QUOTED = rf'"((?:[^"\\\x00-\x08\n-\x1f\x7f]|\\{_TEXT})*)"'
@@ -60,40 +72,45 @@ class Headers:
     Subscripting and ``get`` give the first value of a name, ``get_all`` every one.
     """
 
-    __slots__ = ("_index", "_pairs")
+    __slots__ = ("_by_name", "_pairs")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        pairs: Iterable[tuple[str, str]] = (),
+        by_name: dict[str, list[str]] | None = None,
+    ) -> None:
+        """``by_name``: what the property of that name gives, from who has it already."""
         self._pairs = list(pairs)
-        self._index: dict[str, list[str]] = {}
-        index = self._index
-        for name, value in self._pairs:
-            name = name.lower()
-            if name in index:
-                index[name].append(value)
-            else:
-                index[name] = [value]
+        self._by_name = by_name
+
+    @property
+    def by_name(self) -> dict[str, list[str]]:
+        """The values of each name, which is in lower case. To be looked at, not to be changed."""
+        # Made when it is first wanted: most answers are only written.
+        if self._by_name is None:
+            self._by_name = {}
+            for name, value in self._pairs:
+                self._by_name.setdefault(name.lower(), []).append(value)
+        return self._by_name
 
     def add(self, name: str, value: str) -> None:
         """Append a field; others of the same name stay."""
         self._pairs.append((name, value))
-        lower = name.lower()
-        if lower in self._index:
-            self._index[lower].append(value)
-        else:
-            self._index[lower] = [value]
+        if self._by_name is not None:
+            self._by_name.setdefault(name.lower(), []).append(value)
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of ``name``."""
-        values = self._index.get(name.lower())
+        values = self.by_name.get(name.lower())
         return values[0] if values else default
 
     def get_all(self, name: str) -> list[str]:
         """Every value of ``name``, one for each line, in order."""
-        return list(self._index.get(name.lower(), ()))
+        return list(self.by_name.get(name.lower(), ()))
 
-    def lines(self, name: str) -> Sequence[str]:
-        """``get_all`` of a name in lower case, to be looked at and not to be kept."""
-        return self._index.get(name, ())
+    def slim(self) -> None:
+        """Give up ``by_name``, half of the memory, until it is wanted again."""
+        self._by_name = None
 
     def items(self) -> list[tuple[str, str]]:
         """All fields, names as they were written."""
@@ -101,12 +118,12 @@ class Headers:
 
     def __getitem__(self, name: str) -> str:
         try:
-            return self._index[name.lower()][0]
+            return self.by_name[name.lower()][0]
         except KeyError:
             raise KeyError(name) from None
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._index
+        return isinstance(name, str) and name.lower() in self.by_name
 
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self._pairs])
@@ -146,7 +163,7 @@ class HeadReader:
         """``max_size`` in bytes, ``max_headers`` in lines between start line and blank line."""
         self._max_size = max_size
         self._max_headers = max_headers
-        self._buffer = bytearray()
+        self._buffer: bytearray | None = None
         self._scanned = 0  # up to here, behind a line feed, all is checked
         self._lines = 0
         self.complete = False
@@ -158,38 +175,42 @@ class HeadReader:
         if self.complete:
             self.rest += bytes(data)
             return
-        text: bytes | bytearray = self._buffer
-        seen = len(text)
-        if seen == 0 and data[-4:] == b"\r\n\r\n":
-            text = bytes(data)  # a head that comes at once, as nearly every one does
+        text: bytes | bytearray
+        if self._buffer is None:
+            # Nearly every head comes at once, and is not copied then.
+            text, seen = data if type(data) is bytes else bytes(data), 0
         else:
+            text, seen = self._buffer, len(self._buffer)
             text += data
         end = text.find(b"\r\n\r\n", max(0, seen - 3))
         if end >= 0:
-            self._check_lines(text, end + 4)
-            self._check_size(end + 4)
-            self.head = bytes(text[: end + 4])
-            self.rest = bytes(text[end + 4 :])
+            end += 4
+            self._check(text, end, end, 1)
+            if end < len(text):
+                self.rest = bytes(text[end:])
+                text = text[:end]
+            self.head = text if type(text) is bytes else bytes(text)
             self.complete = True
-            self._buffer.clear()
+            self._buffer = None
         else:
-            self._check_lines(text, text.rfind(b"\n", seen) + 1)
-            self._check_size(len(text))
+            self._check(text, text.rfind(b"\n", seen) + 1, len(text), 0)
+            if self._buffer is None:
+                self._buffer = bytearray(text)
 
-    def _check_lines(self, text: bytes | bytearray, stop: int) -> None:
-        if stop <= self._scanned:
-            return
-        lines = text.count(b"\n", self._scanned, stop)
-        if lines != text.count(b"\r\n", self._scanned, stop):
-            # Said at once: whoever ends lines like that will never send CR LF CR LF.
-            raise HandshakeError("a line ends with LF alone instead of CR LF", 400)
-        self._scanned = stop
-        self._lines += lines
-        ends = 1 if text.endswith(b"\r\n\r\n", 0, stop) else 0
-        if self._lines - 1 - ends > self._max_headers:
-            raise HandshakeError(f"there are more than {self._max_headers} header lines", 431)
+    def _check(self, text: bytes | bytearray, stop: int, size: int, blank: int) -> None:
+        """The lines up to ``stop``, which are whole, and the size of the head up to now.
 
-    def _check_size(self, size: int) -> None:
+        ``blank``: how many of these lines are the one that ends the head.
+        """
+        if stop > self._scanned:
+            lines = text.count(b"\n", self._scanned, stop)
+            if lines != text.count(b"\r\n", self._scanned, stop):
+                # Said at once: whoever ends lines like that will never send CR LF CR LF.
+                raise HandshakeError("a line ends with LF alone instead of CR LF", 400)
+            self._scanned = stop
+            self._lines += lines
+            if self._lines - 1 - blank > self._max_headers:
+                raise HandshakeError(f"there are more than {self._max_headers} header lines", 431)
         if size > self._max_size:
             what, status = ("head", 431) if self._lines else ("first line", 414)
             raise HandshakeError(f"the {what} is longer than {self._max_size} bytes", status)
@@ -202,14 +223,14 @@ def parse_request_head(head: bytes) -> tuple[str, str, str, Headers]:
     Raises ``HandshakeError`` with status 400, or 505 for another major version (RFC 9112
     sections 3 and 5).
     """
-    line, _, fields = head.decode("latin-1").partition("\r\n")
-    match = _REQUEST_LINE.fullmatch(line)
+    lines = head.decode("latin-1").split("\r\n")
+    match = _REQUEST_LINE.fullmatch(lines[0])
     if match is None:
-        raise HandshakeError(f"{excerpt(line)} is no HTTP request line", 400)
+        raise HandshakeError(f"{excerpt(lines[0])} is no HTTP request line", 400)
     method, target, major, minor = match.groups()
     if major != "1":
         raise HandshakeError(f"HTTP/{major}.{minor} is not spoken here, only HTTP/1.1", 505)
-    return method, target, f"HTTP/1.{minor}", _parse_fields(fields)
+    return method, target, f"HTTP/1.{minor}", _parse_fields(head, lines)
 
 
 def parse_response_head(head: bytes) -> tuple[str, int, str, Headers]:
@@ -217,26 +238,52 @@ def parse_response_head(head: bytes) -> tuple[str, int, str, Headers]:
 
     Raises ``HandshakeError`` with status 400 (RFC 9112 sections 4 and 5).
     """
-    line, _, fields = head.decode("latin-1").partition("\r\n")
-    match = _STATUS_LINE.fullmatch(line)
+    lines = head.decode("latin-1").split("\r\n")
+    match = _STATUS_LINE.fullmatch(lines[0])
     if match is None or match[1] != "1":
-        raise HandshakeError(f"{excerpt(line)} is no HTTP/1.1 status line", 400)
-    return f"HTTP/1.{match[2]}", int(match[3]), match[4] or "", _parse_fields(fields)
+        raise HandshakeError(f"{excerpt(lines[0])} is no HTTP/1.1 status line", 400)
+    return f"HTTP/1.{match[2]}", int(match[3]), match[4] or "", _parse_fields(head, lines)
 
 
-def _parse_fields(text: str) -> Headers:
-    """The lines behind the start line, each with its CR LF, and the blank one."""
-    found = _FIELDS.findall(text)
-    # Each match is one whole line, because it begins behind a line feed and holds no other. So
-    # when there are as many as line feeds (but for the blank line's), nothing was skipped.
-    whole = text.endswith("\r\n\r\n") or text == "\r\n"
-    if not whole or len(found) != text.count("\n") - 1:
-        raise HandshakeError(_what_is_wrong(text), 400)
-    return Headers([(name, value.strip(" \t")) for name, value in found])
+def _parse_fields(head: bytes, lines: list[str]) -> Headers:
+    """The headers of a head, given whole and as lines without their ends."""
+    # As many control characters as the ends of the lines have, so there are no others.
+    unwanted = len(head) - len(head.translate(None, _CONTROLS)) - 2 * (len(lines) - 1)
+    if unwanted or lines[-2:] != _BLANK:
+        raise HandshakeError(_what_is_wrong(lines[1:-2]), 400)
+    pairs = []
+    by_name: dict[str, list[str]] = {}
+    for line in lines[1:-2]:
+        lower, pair = _USUAL.get(line) or _field(line)
+        if not lower:
+            raise HandshakeError(_what_is_wrong(lines[1:-2]), 400)
+        pairs.append(pair)
+        if lower in by_name:
+            by_name[lower].append(pair[1])
+        else:
+            by_name[lower] = [pair[1]]
+    return Headers(pairs, by_name)
 
 
-def _what_is_wrong(text: str) -> str:
-    lines = text.split("\r\n")[:-2]
+def _field(line: str) -> tuple[str, tuple[str, str]]:
+    """The name in lower case, ``""`` if this is no header; then name and value."""
+    name, colon, value = line.partition(":")
+    known = _KNOWN.get(name)
+    if known is not None:
+        lower, name = known
+    else:
+        lower = name.lower() if _IS_TOKEN(name) else ""
+    return lower if colon else "", (name, value.strip(" \t"))
+
+
+#: Lines that nearly every opening handshake has, read once.
+_USUAL = {
+    line: _field(line)
+    for line in ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+}
+
+
+def _what_is_wrong(lines: list[str]) -> str:
     for line in lines:
         if _FIELD.fullmatch(line):
             continue

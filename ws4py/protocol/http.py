@@ -14,12 +14,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ws4py.protocol.headers import Headers, format_head, has_token
+from ws4py.protocol.headers import COMMON, Headers, format_head, has_token
 
 if TYPE_CHECKING:
     from time import struct_time
 
-__all__ = ["ENVIRON_KEYS", "REASONS", "Request", "Response", "environ_key"]
+__all__ = ["ENVIRON_KEYS", "REASONS", "SWITCHING", "Request", "Response", "environ_key"]
 
 #: Browsers bound a cookie to this many bytes; unquoting a longer one is not worth the work.
 MAX_COOKIE = 4096
@@ -35,6 +35,10 @@ UPGRADE = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
 )
+#: What every 101 begins with; where this and the accept key are all, only the key is looked at.
+SWITCHING = [UPGRADE[0], UPGRADE[1]]
+_SWITCHING_HEAD = format_head("HTTP/1.1 101 Switching Protocols", SWITCHING)[:-2]
+_ACCEPT_KEY = re.compile(r"[A-Za-z0-9+/]{27}=").fullmatch
 
 
 def environ_key(name: str) -> str:
@@ -43,14 +47,7 @@ def environ_key(name: str) -> str:
 
 
 #: That of the names which nearly every opening handshake has, and the way back.
-ENVIRON_KEYS = {
-    name: environ_key(name)
-    for name in (
-        *("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Pragma", "Cache-Control"),
-        *("Accept-Encoding", "Accept-Language", "Cookie", "Sec-WebSocket-Key"),
-        *("Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
-    )
-}
+ENVIRON_KEYS = {name: environ_key(name) for name in COMMON}
 _HEADER_NAMES = {key: name for name, key in ENVIRON_KEYS.items()}
 #: Headers that go by their own names.
 _OF_BODIES = ("CONTENT_TYPE", "CONTENT_LENGTH")
@@ -206,9 +203,9 @@ class Response:
         Everything but a 101 ends the connection and says so. Raises ``ValueError`` for a header
         that would break the answer apart.
         """
-        start_line = f"HTTP/1.1 {self.status} {REASONS.get(self.status, '')}"
         if self.status == 101:
-            return format_head(start_line, self.headers.items())
+            return _switch(self.headers.items())
+        start_line = f"HTTP/1.1 {self.status} {REASONS.get(self.status, '')}"
         own = [(n, v) for n, v in self.headers.items() if n.lower() != "content-length"]
         if "date" not in self.headers:
             own.append(("Date", _http_date(now())))
@@ -220,6 +217,15 @@ class Response:
             own.append(("Connection", "close"))
         head = format_head(start_line, own)
         return head if bodiless or self.omit_body else head + self.body
+
+
+def _switch(pairs: list[tuple[str, str]]) -> bytes:
+    """The head of a 101."""
+    if len(pairs) == 3 and pairs[:2] == SWITCHING:
+        name, key = pairs[2]
+        if name == "Sec-WebSocket-Accept" and _ACCEPT_KEY(key):
+            return b"%bSec-WebSocket-Accept: %b\r\n\r\n" % (_SWITCHING_HEAD, key.encode())
+    return format_head("HTTP/1.1 101 Switching Protocols", pairs)
 
 
 def _http_date(moment: struct_time) -> str:

@@ -13,14 +13,16 @@ import os
 import socket
 import ssl as ssl_module
 import stat
+import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from ws4py.protocol.config import DEFAULT, Config
 from ws4py.protocol.handshake import SAME_ORIGIN, Request, Response, ServerHandshake
 from ws4py.protocol.http import ENVIRON_KEYS, environ_key
-from ws4py.websocket import WebSocket, short_address
+from ws4py.websocket import Environ, WebSocket, short_address
 
 __all__ = ["SHUTTING_DOWN", "BaseServer", "Upgrader"]
 
@@ -42,6 +44,10 @@ FAREWELL = 5.0
 #: Seconds that the end of a server may take longer than the connections' own closing: for their
 #: ``closed()`` hooks.
 LAST_WORDS = 1.0
+
+
+#: Whether an accepted socket has the options of the listening one: Linux copies them all.
+ACCEPTED_INHERITS = sys.platform == "linux"
 
 
 class Upgrader:
@@ -149,7 +155,8 @@ class Upgrader:
         request = handshake.request
         assert request is not None
         local = short_address(sock.getsockname())
-        environ = request_environ(request, local, peer, request.secure)
+        request.headers.slim()  # for as long as the connection, as nobody may ask for the environ
+        environ = partial(request_environ, request, local, peer, request.secure)
         ws = self.make(sock, handshake, environ, local, peer)
         if handshake.rest:
             ws.stream.receive_data(handshake.rest)
@@ -159,9 +166,11 @@ class Upgrader:
         return ws
 
     def make(
-        self, sock: Any, handshake: ServerHandshake, environ: dict[str, Any], local: Any, peer: Any
+        self, sock: Any, handshake: ServerHandshake, environ: Environ, local: Any, peer: Any
     ) -> WebSocket:
         """The same for a socket, perhaps ``None``, of which somebody else takes care."""
+        if callable(environ) and not _makes_environ(self.handler):
+            environ = environ()
         ws = self.handler(
             sock,
             protocols=[handshake.subprotocol] if handshake.subprotocol else [],
@@ -237,6 +246,8 @@ class BaseServer(Upgrader):
             self.listeners = [listen_unix(unix_path, backlog)]
         else:
             self.listeners = listen_tcp(host, port, backlog, reuse_port)
+        for listener in self.listeners:
+            _send_at_once(listener)
         self.addresses = [short_address(listener.getsockname()) for listener in self.listeners]
 
     @property
@@ -260,11 +271,20 @@ class BaseServer(Upgrader):
 
         Raises ``OSError`` or ``ValueError`` for a socket that is broken already.
         """
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not ACCEPTED_INHERITS:
+            _send_at_once(sock)
         if self.ssl is None:
             return sock
         return self.ssl.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+
+def _makes_environ(handler: Any) -> bool:
+    """Whether what makes the environ will do: nobody but ``WebSocket`` itself gets to see it."""
+    return (
+        isinstance(handler, type)
+        and handler.__init__ is WebSocket.__init__  # type: ignore[misc]
+        and handler.environ is WebSocket.environ  # type: ignore[attr-defined]
+    )
 
 
 def request_environ(request: Request, local: Any, peer: Any, secure: bool) -> dict[str, Any]:
@@ -351,6 +371,12 @@ def listen_unix(path: str, backlog: int) -> socket.socket:
         listener.close()
         raise _cannot_listen(exc, path) from exc
     return listener
+
+
+def _send_at_once(sock: socket.socket) -> None:
+    """What is written leaves without waiting for more, or for the peer (Nagle's algorithm)."""
+    if sock.family != getattr(socket, "AF_UNIX", None):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _remove_stale(path: str) -> None:
