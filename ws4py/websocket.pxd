@@ -26,8 +26,8 @@ cdef class Endpoint(Driven):
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
     cpdef Message take(self)
     cdef _deliver(self, Message message)
-    @cython.locals(stream=Connection)
     cdef bint is_over(self) except -1
+    @cython.locals(stream=Connection)
     cdef bint _admitted(self, Transport transport) except -1
     cdef _policy(self, Transport transport)
 
