@@ -111,7 +111,7 @@ class Greenlets(runtime.Runtime):
 
     def close_socket(self, sock: Any) -> None:
         """Close it in the hub's own thread, behind what is to be done there already."""
-        self._alarm.call(runtime.close_socket, sock)
+        call_in(self._hub, runtime.close_socket, sock)
 
 
 class HubAlarm:
@@ -127,10 +127,6 @@ class HubAlarm:
         self._timer: Any = None
         self._watcher: Any = None
 
-    def call(self, function: Callable[..., object], *args: object) -> None:
-        """See ``call_in``."""
-        call_in(self._hub, function, *args)
-
     def in_thread(self) -> bool:
         """Whether this is the hub itself, which must not wait."""
         return gevent.getcurrent() is self._hub
@@ -138,20 +134,20 @@ class HubAlarm:
     def set_alarm(self, channel: Channel, when: float) -> None:
         """``channel.ring()`` at ``when`` (of ``time.monotonic()``)."""
         channel.alarm_at = when
-        self.call(self._start_timer, channel)
+        call_in(self._hub, self._start_timer, channel)
 
     def cancel_alarm(self, channel: Channel) -> None:
         """No alarm any more."""
         channel.alarm_at = None
-        self.call(self._stop_timer)
+        call_in(self._hub, self._stop_timer)
 
     def register(self, fd: int, channel: Channel, events: int) -> None:
         """``channel.writable()`` when there is room."""
-        self.call(self._watch, fd, channel)
+        call_in(self._hub, self._watch, fd, channel)
 
     def unregister(self, fd: int) -> None:
         """Look no more."""
-        self.call(self._unwatch)
+        call_in(self._hub, self._unwatch)
 
     # In the thread of the hub
 

@@ -317,8 +317,10 @@ class BlockingTransport(_SocketTransport):
                 ws.resume()
                 return ws.stream.state is not CLOSED and not self._closed
         self.lock.acquire()
-        self._receiving = not self._closed
-        self.lock.release()
+        try:
+            self._receiving = not self._closed
+        finally:
+            self.lock.release()
         error: OSError | None = None
         size = -1
         try:

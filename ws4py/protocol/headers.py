@@ -101,7 +101,8 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of ``name``."""
-        values = self.by_name.get(name.lower())
+        by_name = self._by_name or self.by_name  # asked often, and a property takes its time
+        values = by_name.get(name.lower())
         return values[0] if values else default
 
     def get_all(self, name: str) -> list[str]:

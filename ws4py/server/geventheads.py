@@ -55,7 +55,7 @@ def read_upgrade(request_line: str, reader: Any) -> UpgradeHeaders | None:
     if "upgrade" not in fields or "transfer-encoding" in fields or len(fields) > MOST_HEADERS:
         return None
     reader.read(end)
-    headers = UpgradeHeaders(fields.items())
+    headers = UpgradeHeaders(fields.items(), fields.by_name)
     headers.alone = len(came) == end
     return headers
 
