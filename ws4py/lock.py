@@ -25,7 +25,7 @@ GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 class Lock:
     """A recursive lock that the interpreter's own lock makes safe: only for the compiled build.
 
-    What every message passes through says ``acquire`` and ``release``: ``with`` is a hundred times
+    What every message passes through says ``acquire`` and ``release``: ``with`` is ten times
     as dear, because Cython looks up and calls what it stands for as the interpreter would.
 
     Where another thread has it, ``acquire`` waits at a gate; whoever sets the lock free while

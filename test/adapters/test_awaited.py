@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 from backends import QUICK
 from loops import over_loops, soon
 from rawpeer import BINARY, CONT, PING, TEXT, RawClient, make_frame
 
-from ws4py.awaited import Awaited
+from ws4py.awaited import Awaited, HandledWebSocket
 from ws4py.client.asyncioclient import connect
 from ws4py.exc import ConnectionClosed
 from ws4py.messaging import BinaryMessage, TextMessage
 from ws4py.server.asyncioserver import serve
+from ws4py.server.tulipserver import WebSocketProtocol
 from ws4py.websocket import WebSocket
 
 pytestmark = over_loops
@@ -207,7 +209,23 @@ def test_a_full_queue_holds_the_sender_and_loses_nothing(run):
     run(talk(handler, talker, config=config))
 
 
-def test_no_more_is_read_than_is_taken(run):
+@contextlib.asynccontextmanager
+async def serve_by_protocol(handler, config):
+    """The same over asyncio's own transport, for its port."""
+
+    class Handling(HandledWebSocket):
+        def __init__(self, *args, **options):
+            super().__init__(handler, *args, **options)
+
+    server = await asyncio.get_running_loop().create_server(
+        lambda: WebSocketProtocol(Handling, config=config), "127.0.0.1", 0
+    )
+    async with server:
+        yield SimpleNamespace(port=server.sockets[0].getsockname()[1])
+
+
+@pytest.mark.parametrize("serving", [serve, serve_by_protocol])
+def test_no_more_is_read_than_is_taken(run, serving):
     """A handler that keeps up with half of what comes: what it has not taken must not grow."""
     size, most = 100, 1 << 20
 
@@ -220,7 +238,7 @@ def test_no_more_is_read_than_is_taken(run):
         ws.terminate()  # the peer does not read, and would have to be waited for
 
     async def main():
-        async with serve(slow, config=PLAIN) as server:
+        async with serving(slow, config=PLAIN) as server:
             peer = await raw_peer(server)
 
             def flood():

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-import time
 
 import pytest
 from conversation import Background
 from hooks import recorded
-from rawpeer import RawClient, RawServer
+from rawpeer import TEXT, RawClient, RawServer, make_frame
 from waiting import TIMEOUT, wait_for
 
 pytest.importorskip("gevent")
 
 import gevent
+from gevent import pywsgi
 
 from ws4py.cli.gevent import Client, HubThread
 from ws4py.protocol.config import Config
-from ws4py.server.geventserver import WebSocketWSGIApplication, WSGIServer
+from ws4py.server.geventserver import (
+    WebSocketWSGIApplication,
+    WebSocketWSGIHandler,
+    WSGIServer,
+)
 from ws4py.websocket import EchoWebSocket
+
+
+@contextlib.contextmanager
+def serving(application, kind=WSGIServer, **options):
+    """A server, with the thread of its hub."""
+    hub = HubThread()
+
+    def start():
+        server = kind(("127.0.0.1", 0), application, log=None, **options)
+        server.start()
+        return server
+
+    try:
+        server = hub.call(start)
+        yield server, hub
+        hub.call(server.stop)
+    finally:
+        hub.stop()
 
 
 @pytest.mark.parametrize("end", ["close_connection", "close"])
@@ -51,29 +74,19 @@ def test_a_page_that_is_being_made_is_finished_while_the_server_ends() -> None:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"all of it"]
 
-    hub = HubThread()
-
-    def start():
-        server = WSGIServer(("127.0.0.1", 0), application, log=None)
-        server.start()
-        return server
-
-    server = hub.call(start)
-    try:
-        with (
-            RawClient.connect(server.server_port) as idle,
-            RawClient.connect(server.server_port) as peer,
-        ):
-            peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert asked.wait(TIMEOUT)
-            stopping = Background(hub.call, server.stop)
-            idle.expect_eof()
-            go_on.set()
-            assert peer.read_head().status == 200
-            assert peer.read_to_eof() == b"all of it"
-            stopping.result()
-    finally:
-        hub.stop()
+    with (
+        serving(application) as (server, hub),
+        RawClient.connect(server.server_port) as idle,
+        RawClient.connect(server.server_port) as peer,
+    ):
+        peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert asked.wait(TIMEOUT)
+        stopping = Background(hub.call, server.stop)
+        idle.expect_eof()
+        go_on.set()
+        assert peer.read_head().status == 200
+        assert peer.read_to_eof() == b"all of it"
+        stopping.result()
 
 
 def show_headers(environ, start_response):
@@ -84,23 +97,6 @@ def show_headers(environ, start_response):
     page = json.dumps(shown).encode()
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]
-
-
-@pytest.fixture
-def port():
-    hub = HubThread()
-
-    def start():
-        server = WSGIServer(("127.0.0.1", 0), show_headers, log=None)
-        server.start()
-        return server
-
-    server = hub.call(start)
-    try:
-        yield server.server_port
-    finally:
-        hub.call(server.stop)
-        hub.stop()
 
 
 ODD = [
@@ -117,32 +113,40 @@ ODD = [
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_the_head_of_an_upgrade_means_what_pywsgi_takes_it_for(port: int, odd: str) -> None:
+def test_the_head_of_an_upgrade_means_what_pywsgi_takes_it_for(odd: str) -> None:
     head = f"Host: h\r\n{odd}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n".encode("latin-1")
     body = b"0\r\n\r\n" if odd.startswith("Transfer") else b""
     answers = []
-    for pause in (False, True):
-        with RawClient.connect(port) as peer:
-            peer.send(b"GET /page HTTP/1.1\r\n" + head[: -1 if pause else None])
-            if pause:  # pywsgi's parser reads what does not come as a whole
-                time.sleep(0.1)
-                peer.send(head[-1:])
-            peer.send(body)
+    for kind in (WSGIServer, pywsgi.WSGIServer):
+        with (
+            serving(show_headers, kind) as (server, _),
+            RawClient.connect(server.server_port) as peer,
+        ):
+            peer.send(b"GET /page HTTP/1.1\r\n" + head + body)
             answer = peer.read_head()
             length = int(answer.headers["content-length"])
             answers.append((answer.status, peer.read(length)))
     assert answers[0] == answers[1]
 
 
-def test_a_request_to_upgrade_behind_a_page_may_come_in_pieces_and_with_frames(port: int) -> None:
-    with RawClient.connect(port) as peer:
-        whole = peer.request("/page")
-        peer.send(whole)
+def test_a_request_to_upgrade_behind_a_page_may_come_in_pieces_and_with_frames() -> None:
+    begun = threading.Semaphore(0)
+
+    class Watched(WebSocketWSGIHandler):
+        def MessageClass(self, *args):
+            begun.release()  # so much as has come is in the handler's buffer now
+            return super().MessageClass(*args)
+
+    with (
+        serving(show_headers, handler_class=Watched) as (server, _),
+        RawClient.connect(server.server_port) as peer,
+    ):
+        peer.send(peer.request("/page"))
+        assert begun.acquire(timeout=TIMEOUT)
         peer.read(int(peer.read_head().headers["content-length"]))
         whole = peer.request("/ws")
         peer.send(whole[:-1])
-        time.sleep(0.1)
-        frame = b"\x81\x82\0\0\0\0hi"
-        peer.send(whole[-1:] + frame)
+        assert begun.acquire(timeout=TIMEOUT)
+        peer.send(whole[-1:] + make_frame(TEXT, b"hi", key=bytes(4)))
         assert peer.read_head().status == 101
         assert peer.read_frame().payload == b"hi"

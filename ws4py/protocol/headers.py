@@ -19,6 +19,7 @@ from hashlib import sha1
 from ws4py.exc import HandshakeError
 
 __all__ = [
+    "STDLIB_MOST_HEADERS",
     "HeadReader",
     "Headers",
     "accept_key",
@@ -56,6 +57,8 @@ COMMON = (
 #: ... and in lower case. By each spelling the latter and this very text of the former: these
 #: names need not be looked at each time, nor kept once for each connection.
 _KNOWN = {spelled: (name.lower(), spelled) for name in COMMON for spelled in (name, name.lower())}
+#: So many the standard library's parser takes, by which servers of others have heads read.
+STDLIB_MOST_HEADERS = 99
 #: How the lines of a whole head end.
 _BLANK = ["", ""]
 #: Those of our answers.

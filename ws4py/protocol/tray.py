@@ -16,9 +16,6 @@ __all__ = ["Tray", "tray"]
 #: Whether this module runs compiled, so that the functions of ``tray.pxd`` are there.
 COMPILED = not __file__.endswith((".py", ".pyc"))
 
-#: How much lies on it at most.
-SIZE = 65536
-
 
 class Tray:
     """Collects for one queue at a time. Whoever reads that queue says ``settle()`` before."""
@@ -31,11 +28,12 @@ class Tray:
 
     def put(self, queue: list[bytes], head: bytes, payload: bytes) -> None:
         """One frame more, behind all that ``queue`` holds."""
-        if not COMPILED or not is_safe() or len(head) + len(payload) > SIZE:  # type: ignore[name-defined] # noqa: F821
+        size = len(head) + len(payload)
+        if not COMPILED or size > room(self, 0):  # type: ignore[name-defined] # noqa: F821
             self.settle(queue)
             queue.append(head + payload)
             return
-        if self._queue is not queue or self._end + len(head) + len(payload) > SIZE:
+        if self._queue is not queue or size > room(self, self._end):  # type: ignore[name-defined] # noqa: F821
             self._clear()
             self._queue = queue
         self._end = lay(self, head, self._end)  # type: ignore[name-defined] # noqa: F821

@@ -9,12 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from ws4py.exc import HandshakeError
-from ws4py.protocol.headers import Headers, parse_request_head
+from ws4py.protocol.headers import STDLIB_MOST_HEADERS, Headers, parse_request_head
 
 __all__ = ["read_ahead", "read_upgrade"]
-
-#: More are refused by the standard library, which is what pywsgi has them read by.
-MOST_HEADERS = 99
 
 
 class UpgradeHeaders(Headers):
@@ -52,7 +49,11 @@ def read_upgrade(request_line: str, reader: Any) -> UpgradeHeaders | None:
         fields = parse_request_head(line + came[:end])[3]
     except HandshakeError:
         return None
-    if "upgrade" not in fields or "transfer-encoding" in fields or len(fields) > MOST_HEADERS:
+    if (
+        "upgrade" not in fields
+        or "transfer-encoding" in fields
+        or len(fields) > STDLIB_MOST_HEADERS
+    ):
         return None
     reader.read(end)
     headers = UpgradeHeaders(fields.items(), fields.by_name)

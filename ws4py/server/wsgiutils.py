@@ -186,5 +186,5 @@ def respond(
         headers = [pair for pair in headers if pair[0].lower() not in HOP_BY_HOP]
     if status != 101:
         headers.append(("Content-Length", str(len(response.body))))
-    start_response(f"{status} {REASONS[status]}", headers)
+    start_response(f"{status} {REASONS.get(status, '')}", headers)
     return [body] if body else []
