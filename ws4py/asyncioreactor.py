@@ -141,10 +141,9 @@ class AsyncioReactor(SocketReactor):
         self._serving = True
         try:
             channel.readable()
-        except Exception:
-            self._failed(fd)
-        finally:
-            self._serving = False
+        except BaseException as error:
+            self._failed(fd, error)
+        self._serving = False
         if self.dirty:
             self.served()
 
@@ -152,14 +151,16 @@ class AsyncioReactor(SocketReactor):
         self._serving = True
         try:
             channel.writable()
-        except Exception:
-            self._failed(fd)
-        finally:
-            self._serving = False
+        except BaseException as error:
+            self._failed(fd, error)
+        self._serving = False
         if self.dirty:
             self.served()
 
-    def _failed(self, fd: int) -> None:
+    def _failed(self, fd: int, error: BaseException) -> None:
+        if not isinstance(error, Exception):  # Ctrl-C, say
+            self._serving = False
+            raise error
         logger.exception("error while serving descriptor %d; no longer watched", fd)
         self.unregister(fd)
 
