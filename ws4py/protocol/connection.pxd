@@ -18,6 +18,7 @@ from ws4py.protocol.tray cimport Tray
 from ws4py.protocol.wire cimport Decoder, encode_frame, encode_head
 
 cdef Tray tray
+cdef object _OPEN
 cdef int OPCODE_BINARY, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT
 cdef Py_ssize_t APART, LARGE, MAX_FRAME_HEAD, MOST_PIECES, WORTH_A_PIECE
 

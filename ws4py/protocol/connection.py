@@ -110,6 +110,7 @@ class State(enum.Enum):
 
 
 OPEN, CLOSING, CLOSED = State.OPEN, State.CLOSING, State.CLOSED
+_OPEN = OPEN  # for what every message asks; compiled, no name to be looked up
 
 
 class CloseInfo(NamedTuple):
@@ -607,7 +608,7 @@ class Connection:
 
         ``compress`` overrides the threshold of permessage-deflate where that was negotiated.
         """
-        if self.state is not OPEN:
+        if self.state is not _OPEN:
             raise self._closed_error()
         opcode = OPCODE_BINARY if binary else OPCODE_TEXT
         if self._writer is not None:
@@ -617,7 +618,7 @@ class Connection:
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """One of the copies of a message to many. Raises ``ConnectionClosed`` unless open."""
-        if self.always_mask or self._writer is not None or self.state is not OPEN:
+        if self.always_mask or self._writer is not None or self.state is not _OPEN:
             self.send_message(message.payload, message.binary)  # no two masks are the same
             return
         self.messages_out += 1
@@ -735,20 +736,23 @@ class Connection:
         if self._pong is not None and not self.unsent:
             self._queue_pong(self._pong)
         out = self._out
-        tray.settle(out)
         if not out:
-            return b""
-        if self._queued < LARGE:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
+            data = tray.take(out)
         else:
-            data = self._take_some()
+            tray.settle(out)
+            if self._queued < LARGE:
+                data = out[0] if len(out) == 1 else b"".join(out)
+                out.clear()
+            else:
+                data = self._take_some()
         self.bytes_out += len(data)
         self._queued -= len(data)
         return data
 
     def is_scattered(self) -> bool:
         """Whether ``pieces_to_send()`` saves more than to write several pieces costs."""
+        if not self._out:
+            return False
         tray.settle(self._out)
         count = len(self._out)
         return count > 1 and self._queued >= count * WORTH_A_PIECE

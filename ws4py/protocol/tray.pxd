@@ -24,6 +24,8 @@ cdef class Tray:
     @cython.locals(size=Py_ssize_t)
     cdef put(self, list queue, bytes head, bytes payload)
     cdef settle(self, list queue)
+    @cython.locals(size=Py_ssize_t)
+    cdef bytes take(self, list queue)
     cdef _clear(self)
 
 cdef inline Py_ssize_t room(Tray tray, Py_ssize_t at) noexcept:

@@ -44,11 +44,18 @@ class Tray:
         if self._queue is queue:
             self._clear()
 
+    def take(self, queue: list[bytes]) -> bytes:
+        """What lies here of this queue, without putting it there first."""
+        if self._queue is not queue:
+            return b""
+        self._queue = None
+        size, self._end = self._end, 0
+        return taken(self, size)  # type: ignore[name-defined,no-any-return] # noqa: F821
+
     def _clear(self) -> None:
-        queue, self._queue = self._queue, None
+        queue = self._queue
         if queue is not None:
-            queue.append(taken(self, self._end))  # type: ignore[name-defined] # noqa: F821
-            self._end = 0
+            queue.append(self.take(queue))
 
 
 #: That of the process.
