@@ -7,11 +7,11 @@ from ws4py.reactor cimport Channel, Reactor
 from ws4py.syscalls cimport ReadBuffer, fill_rest, wait_some, write_pieces, write_some
 
 cdef object CLOSED
-cdef Py_ssize_t CORK_SIZE
+cdef Py_ssize_t CORK_SIZE, READ_SIZE
 cdef int READ, WRITE
 
 cdef class Driven:
-    cdef public object stream
+    cdef public Connection stream
 
     cdef _data_received(self, data, Py_ssize_t size=*)
 
@@ -96,5 +96,6 @@ cdef class PolledTransport(_SocketTransport):
     cpdef bytes _receive_tls(self)
     @cython.locals(stream=Connection)
     cpdef write(self, Driven ws)
+    @cython.locals(wanted=int)
     cpdef _update_interest(self)
     cpdef _end_soon(self)

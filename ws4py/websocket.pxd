@@ -15,6 +15,8 @@ cdef class Endpoint(Driven):
     cdef public object sock
     cdef public bint write_through
 
+    @cython.locals(transport=Transport)
+    cdef Transport _mover(self)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
     cdef _data_received(self, data, Py_ssize_t size=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)

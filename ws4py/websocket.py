@@ -59,11 +59,15 @@ class Endpoint(Driven):
     @property
     def transport(self) -> Transport:
         """What moves the bytes; a ``BlockingTransport`` over ``sock`` if no backend says else."""
-        return self._transport or self._make_transport()
+        return self._mover()
 
     @transport.setter
     def transport(self, transport: Transport | None) -> None:
         self._transport = transport
+
+    def _mover(self) -> Transport:
+        transport = self._transport
+        return self._make_transport() if transport is None else transport
 
     # -- in --------------------------------------------------------------------------------
 
@@ -71,12 +75,14 @@ class Endpoint(Driven):
         """A whole message arrived: a ``TextMessage`` or a ``BinaryMessage``, yours to keep."""
 
     def _data_received(self, data: bytes, size: int = -1) -> None:
-        stream, transport = self.stream, self._transport or self._make_transport()
+        stream, transport = self.stream, self._mover()
         lock = transport.lock
         lock.acquire()
         try:
             stream.receive_data(data, size)
-            message = None if stream.held else stream.next_event()
+            message = None
+            if not stream.held:
+                message = stream.next_event()
         finally:
             lock.release()
         try:
@@ -92,7 +98,7 @@ class Endpoint(Driven):
 
     def _deliver_from(self, message: Message | None) -> None:
         """Deliver this message and those behind it, then write what that caused."""
-        stream, transport = self.stream, self._transport or self._make_transport()
+        stream, transport = self.stream, self._mover()
         lock = transport.lock
         while message is not None:
             self._deliver(message)
@@ -125,7 +131,7 @@ class Endpoint(Driven):
         ``None`` when more has to be read for one, or there will be none. Pings and the like that
         came before it are dealt with. The driving thread only.
         """
-        stream, transport = self.stream, self._transport or self._make_transport()
+        stream, transport = self.stream, self._mover()
         lock = transport.lock
         while True:
             lock.acquire()
@@ -231,7 +237,7 @@ class Endpoint(Driven):
             return
         else:
             data = to_bytes(payload, binary)
-        stream, transport = self.stream, self._transport or self._make_transport()
+        stream, transport = self.stream, self._mover()
         lock = transport.lock
         lock.acquire()
         try:
@@ -250,7 +256,7 @@ class Endpoint(Driven):
         Waits for nobody: a peer that does not read is closed with 1013, or goes without the
         message where ``Config.overflow`` is ``drop``. Raises ``ConnectionClosed``.
         """
-        stream, transport = self.stream, self._transport or self._make_transport()
+        stream, transport = self.stream, self._mover()
         lock = transport.lock
         lock.acquire()
         try:
