@@ -21,14 +21,23 @@ __all__ = ["HookTask", "hook_task"]
 
 logger = logging.getLogger("ws4py")
 
-HOOKS = ("opened", "received_message", "ponged", "unhandled_error", "closed")
-#: Those of clients that connect again, which belong between the others.
-MORE_HOOKS = ("reconnected", "_send_kept")
+HOOKS = (
+    "opened",
+    "received_message",
+    "ponged",
+    "unhandled_error",
+    "closed",
+    # Those of clients that connect again, which belong between the others.
+    "reconnected",
+    "_send_kept",
+)
 
 
 def has_coroutine_hooks(cls: type[WebSocket]) -> bool:
     """Whether any hook of this class is a coroutine function."""
-    return any(iscoroutinefunction(getattr(cls, name, None)) for name in (*HOOKS, *MORE_HOOKS))
+    hooks = [(getattr(cls, name, None), getattr(WebSocket, name, None)) for name in HOOKS]
+    # To look into each of them for each connection takes as long as to read the request.
+    return any(hook is not ours and iscoroutinefunction(hook) for hook, ours in hooks)
 
 
 def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | None:
@@ -41,7 +50,7 @@ def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | No
 
 def forget_hooks(ws: WebSocket, of: HookTask | None = None) -> None:
     """Call the hooks of this websocket directly again; ``of``: if this one stands before them."""
-    for name in (*HOOKS, *MORE_HOOKS, "terminate"):
+    for name in (*HOOKS, "terminate"):
         there = ws.__dict__.get(name)
         owner = getattr(getattr(there, "func", there), "__self__", None)
         if isinstance(owner, HookTask) and of in (None, owner):
@@ -62,7 +71,7 @@ class HookTask:
         self._told = False  # closed() was called
         self._idle: asyncio.Future[None] | None = None
         forget_hooks(ws)  # of the connection before, if this is begun in its closed()
-        for name in (*HOOKS, *MORE_HOOKS):
+        for name in HOOKS:
             if hasattr(ws, name):
                 self._hooks[name] = getattr(ws, name)
                 setattr(ws, name, functools.partial(self._call, name))
