@@ -31,13 +31,18 @@ HOOKS = (
     "reconnected",
     "_send_kept",
 )
+#: What they are until a class overrides them.
+PLAIN_HOOKS = [(name, getattr(WebSocket, name, None)) for name in HOOKS]
 
 
 def has_coroutine_hooks(cls: type[WebSocket]) -> bool:
     """Whether any hook of this class is a coroutine function."""
-    hooks = [(getattr(cls, name, None), getattr(WebSocket, name, None)) for name in HOOKS]
-    # To look into each of them for each connection takes as long as to read the request.
-    return any(hook is not ours and iscoroutinefunction(hook) for hook, ours in hooks)
+    # To look into every hook for every connection takes as long as to read the request.
+    for name, plain in PLAIN_HOOKS:
+        hook = getattr(cls, name, None)
+        if hook is not plain and iscoroutinefunction(hook):
+            return True
+    return False
 
 
 def hook_task(ws: WebSocket, reactor: AsyncioReactor) -> asyncio.Task[None] | None:
