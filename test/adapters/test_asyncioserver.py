@@ -13,9 +13,10 @@ import threading
 import pytest
 from backends import QUICK
 from hooks import Recorded
-from loops import over_loops, soon
-from rawpeer import RawClient, RawServer
+from loops import LOOPS, over_loops, soon
+from rawpeer import TEXT, RawClient, RawServer, make_frame
 from running import Program, environment
+from waiting import TIMEOUT
 
 from ws4py.asyncioreactor import AsyncioReactor, reactor_of
 from ws4py.client.asyncioclient import ClientConnection, WebSocketClient, connect
@@ -480,6 +481,34 @@ def test_errors_in_calls_and_channels_are_logged(run, caplog):
     with caplog.at_level(logging.ERROR):
         run(main())
     assert "division by zero" in caplog.text
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_after_ctrl_c_in_a_hook_the_loop_may_be_run_again(kind):
+    class Interrupted(WebSocket):
+        def received_message(self, message):
+            raise KeyboardInterrupt
+
+    async def begin():
+        LoopManager().add(ws)
+
+    loop = LOOPS[kind]()
+    left, right = socket.socketpair()
+    right.setblocking(False)
+    try:
+        ws = Interrupted(left)
+        loop.run_until_complete(begin())
+        right.send(make_frame(TEXT, b"stop", key=b"1234"))
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        loop.call_soon(ws.send, "later")  # in no hook and in no task: nobody's end writes it
+        received = asyncio.wait_for(loop.sock_recv(right, 100), TIMEOUT)
+        assert loop.run_until_complete(received) == make_frame(TEXT, b"later")
+        ws.terminate()
+        loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        right.close()
+        loop.close()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGUSR1 is Unix")
