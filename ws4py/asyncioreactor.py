@@ -199,6 +199,19 @@ class AsyncioReactor(SocketReactor):
         if self.dirty:
             self.served()
 
+    def within(self, function: Callable[..., object], *args: object) -> None:
+        """Call it now, as a turn: what it sends is written before this returns. The loop's thread.
+
+        Raises what it raises.
+        """
+        outer, self._serving = self._serving, True
+        try:
+            function(*args)
+        finally:
+            self._serving = outer
+            if self.dirty and not outer:
+                self.served()
+
     # Output
 
     def soon(self, transport: Any) -> None:

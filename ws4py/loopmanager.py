@@ -50,8 +50,11 @@ class LoopManager(WebSocketManager):
 
     def add(self, ws: WebSocket) -> None:
         """Serve this websocket and call ``opened()``. No-op when it is in."""
-        if ws in self:
-            return
+        if ws not in self:
+            # As a turn: the answer to its opening handshake need not wait for the loop's next one.
+            self._reactor.within(self._begin, ws)
+
+    def _begin(self, ws: WebSocket) -> None:
         self.adopt(ws)
         ws.connection_made()
         self.begun(ws)
