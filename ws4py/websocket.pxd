@@ -17,6 +17,7 @@ cdef class Endpoint(Driven):
 
     @cython.locals(transport=Transport)
     cdef Transport _mover(self)
+    cdef _check_made(self)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock, message=Message)
     cdef _data_received(self, data, Py_ssize_t size=*)
     @cython.locals(stream=Connection, transport=Transport, lock=Lock)

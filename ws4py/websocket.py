@@ -63,11 +63,20 @@ class Endpoint(Driven):
 
     @transport.setter
     def transport(self, transport: Transport | None) -> None:
+        self._check_made()
         self._transport = transport
 
     def _mover(self) -> Transport:
+        """The transport, for who will use the stream too."""
+        self._check_made()
         transport = self._transport
         return self._make_transport() if transport is None else transport
+
+    def _check_made(self) -> None:
+        """Raise if there is no stream. Compiled, nobody who uses it looks, and all would crash."""
+        if self.stream is None:
+            name = type(self).__name__
+            raise RuntimeError(f"{name} has no stream: its __init__ has to call WebSocket.__init__")
 
     # -- in --------------------------------------------------------------------------------
 

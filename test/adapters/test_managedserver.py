@@ -345,3 +345,16 @@ def test_a_manager_can_be_started_again() -> None:
             manager.join(10)
         assert not manager.is_alive()
         assert len(manager) == 0
+
+
+@pytest.mark.parametrize("verb", ["send", "data_received"])
+def test_an_init_that_does_not_call_ours_is_told_so_and_crashes_nothing(verb):
+    """Compiled, this was a segmentation fault."""
+
+    class Forgetful(WebSocket):
+        def __init__(self, sock):
+            self.sock = sock
+
+    left, right = socket.socketpair()
+    with left, right, pytest.raises((RuntimeError, AttributeError), match="stream"):
+        getattr(Forgetful(left), verb)(b"data")
