@@ -138,6 +138,7 @@ class AsyncioReactor(SocketReactor):
             self.loop.remove_writer(fd)
 
     def _readable(self, channel: Channel, fd: int) -> None:
+        # As within() does, spelled out: this is the way of every message.
         self._serving = True
         try:
             channel.readable()
@@ -148,14 +149,10 @@ class AsyncioReactor(SocketReactor):
             self.served()
 
     def _writable(self, channel: Channel, fd: int) -> None:
-        self._serving = True
         try:
-            channel.writable()
-        except BaseException as error:
+            self.within(channel.writable)
+        except Exception as error:
             self._failed(fd, error)
-        self._serving = False
-        if self.dirty:
-            self.served()
 
     def _failed(self, fd: int, error: BaseException) -> None:
         if not isinstance(error, Exception):  # Ctrl-C, say
@@ -189,15 +186,10 @@ class AsyncioReactor(SocketReactor):
             self._call(function, args)  # nobody is left whom it could disturb
 
     def _call(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
-        self._serving = True
         try:
-            function(*args)
+            self.within(function, *args)
         except Exception:
             logger.exception("error in a call to the loop's thread")
-        finally:
-            self._serving = False
-        if self.dirty:
-            self.served()
 
     def within(self, function: Callable[..., object], *args: object) -> None:
         """Call it now, as a turn: what it sends is written before this returns. The loop's thread.
@@ -250,6 +242,7 @@ class AsyncioReactor(SocketReactor):
 
     def _ring(self) -> None:
         self._timer = None
+        # Spelled out, too: Cython takes _ring_alarms for a C function, which cannot be passed.
         self._serving = True
         try:
             self._ring_alarms()
