@@ -9,15 +9,18 @@ import sys
 import threading
 import time
 import urllib.request
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conversation import ask, read_close_code
+from conversation import ask, read_close_code, say_goodbye
 from hooks import Recorded, echo, recorded
+from leaks import uncollected
 from rawpeer import PING, TEXT, RawClient, make_frame
 from running import ROOT, Program, environment
+from waiting import wait_for
 
 from ws4py.manager import SelectPoller
 from ws4py.protocol.config import Config
@@ -102,6 +105,21 @@ def test_the_page_handler_finds_the_websocket_and_its_value_is_not_sent(serve):
     port = serve(Pages(page), handler_cls=handler)
     with peer_of(port) as peer:
         assert peer.read_frame().payload == b"set by the page"
+
+
+def test_the_websocket_is_not_left_to_the_garbage_collector(serve):
+    made = []
+
+    class Noted(EchoWebSocket):
+        def opened(self) -> None:
+            made.append(weakref.ref(self))
+
+    port = serve(Pages(), handler_cls=Noted)
+    with uncollected():
+        with peer_of(port) as peer:
+            assert ask(peer) == "ping?"
+            say_goodbye(peer)
+        wait_for(lambda: made[0]() is None)
 
 
 def raise_error():

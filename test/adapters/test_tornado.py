@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 
 import pytest
 from backends import websockets_server
-from conversation import ask, read_close_code, read_text
+from conversation import ask, read_close_code, read_text, say_goodbye
 from hooks import echo, recorded
+from leaks import uncollected
 from rawpeer import RawClient
-from waiting import TIMEOUT
+from waiting import TIMEOUT, wait_for
 
 tornado = pytest.importorskip("tornado")
 
@@ -97,6 +99,21 @@ class TestServer:
             assert peer.read(6) == b"a page"
             peer.handshake("/ws")
             assert ask(peer) == "ping?"
+
+    def test_the_handler_of_the_request_is_not_left_to_the_garbage_collector(self, serve):
+        made = []
+
+        class Noted(WebSocketHandler):
+            def prepare(self) -> None:
+                made.append(weakref.ref(self))
+
+        port = serve([("/ws", Noted, {"handler_cls": EchoWebSocket})])
+        with uncollected():
+            with RawClient.connect(port) as peer:
+                peer.handshake("/ws")
+                assert ask(peer) == "ping?"
+                say_goodbye(peer)
+            wait_for(lambda: made[0]() is None)
 
     def test_one_that_has_gone_already_is_no_error(self, serve, caplog, monkeypatch):
         """Reset behind its request: the socket has no peer any more."""

@@ -6,6 +6,8 @@ import gc
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 #: One thread of ours lives as long as the process: the alarm clock of all blocking connections.
@@ -14,6 +16,17 @@ EXEMPT_THREADS = ("ws4py-alarm",)
 KINDS = ("socket:", "pipe:", "anon_inode:[event")
 #: Seconds that a thread may still need to end after the test has.
 GRACE = 3.0
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collector meanwhile: what is in a circle stays."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @dataclass(frozen=True)

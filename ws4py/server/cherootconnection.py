@@ -34,6 +34,7 @@ class Connection(HTTPConnection):  # type: ignore[misc,unused-ignore]
     """An ``HTTPConnection`` that can be taken over: ``server.ConnectionClass = Connection``."""
 
     _successor: Callable[[bytes], object] | None = None
+    _parted = False
     _last = False
     _ssl_env: dict[str, Any] | None = None
 
@@ -64,18 +65,21 @@ class Connection(HTTPConnection):  # type: ignore[misc,unused-ignore]
     def communicate(self) -> bool:
         """One request; whether there may be another one."""
         more = bool(super().communicate())  # type: ignore[no-untyped-call,unused-ignore]
-        if self._successor is None:
+        # Not kept: cheroot's connections are freed by the garbage collector, a websocket at once.
+        successor, self._successor = self._successor, None
+        if successor is None:
             return more and not self._last
+        self._parted = True
         try:
-            self._successor(read_ahead(self.rfile, self.socket))
+            successor(read_ahead(self.rfile, self.socket))
         except Exception:
             logger.exception("cannot take over the connection from %s", self.remote_addr)
-            self._successor = None
+            self._parted = False
         return False
 
     def close(self) -> None:
         """Close, if it is still ours."""
-        if self._successor is None:
+        if not self._parted:
             super().close()  # type: ignore[no-untyped-call,unused-ignore]
 
 

@@ -82,6 +82,8 @@ class WebSocketHandler(RequestHandler):  # type: ignore[misc,unused-ignore]
             self._refuse(self.upgrader.failed(handshake))
             return
         early = take_over(self.detach())
+        # In place of finish(), which is not called: what templates use refers to this handler.
+        self.ui.clear()
         if early is None:
             logger.info("%s has gone before it was served", handshake.request.peer)
             return
