@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leaks import uncollected
 from rawpeer import TEXT, RawClient, make_frame
 from running import ROOT
 from waiting import wait_for
@@ -241,20 +242,18 @@ def test_a_connection_that_cannot_be_served_is_closed_and_the_next_one_is_served
 
 
 def test_an_opening_handshake_leaves_nothing_to_the_garbage_collector() -> None:
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        with serve(EchoWebSocket) as server:
-            for _ in range(100):  # void alarms are swept when there are enough of them
-                assert echo(server.port) == "hello"
-            wait_for(lambda: len(server) == 0)
-        gc.collect()
-        left = [obj for obj in gc.garbage if isinstance(obj, Opening)]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
+    with uncollected():
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            with serve(EchoWebSocket) as server:
+                for _ in range(100):  # void alarms are swept when there are enough of them
+                    assert echo(server.port) == "hello"
+                wait_for(lambda: len(server) == 0)
+            gc.collect()
+            left = [obj for obj in gc.garbage if isinstance(obj, Opening)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
     assert not left
 
 
